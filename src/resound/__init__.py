@@ -1,0 +1,1 @@
+"""resound restores sound."""
