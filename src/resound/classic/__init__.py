@@ -1,0 +1,1 @@
+"""Restoration without learning: clicks, hum and hiss.  The embedded default, and the honest baseline."""

@@ -1,0 +1,1 @@
+"""Pure signal maths on arrays: no files, no state, no settings."""
