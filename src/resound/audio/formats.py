@@ -76,7 +76,11 @@ class Writer(Protocol):
     path: Path
     format: Format
     warnings: list[str]
-    n_clipped: int  # samples that the storage type could not hold, so far
+
+    @property
+    def n_clipped(self) -> int:
+        """Samples that the storage type could not hold, so far."""
+        ...
 
     def write(self, block: Samples) -> Samples:
         """Append ``(channel, time)``; return the samples as stored (rounded to the storage type, clipped)."""
@@ -110,7 +114,8 @@ class Quantiser:
         """
         if self.storage in ("float32", "float64"):
             stored = block.astype(self.storage)
-            self._md5.update(np.ascontiguousarray(stored.T).astype("<f4" if self.storage == "float32" else "<f8"))
+            interleaved = np.ascontiguousarray(stored.T, dtype="<f4" if self.storage == "float32" else "<f8")
+            self._md5.update(interleaved.data)
             return stored, stored.astype(np.float64)
         scale = 2.0 ** (BITS[self.storage] - 1)
         scaled = np.round(block * scale)

@@ -84,13 +84,13 @@ class Dehiss:
         # float32 has 24 bits wherever the level is, once the level is 1
         normal = (block / level).astype(np.float32)
         grid = Grid.of(self.sample_rate, self.config.frame_seconds)
-        spectra = [stft(channel, grid.length, grid.hop, grid.window) for channel in normal]
-        power = mean_power(spectra, grid.window)
+        power = mean_power(normal, grid)
         noise = noise_power(normal, power, grid, self.config)
         gain = noise_gain(power, noise, self.config.max_reduction_db)
-        for channel, spectrum in enumerate(spectra):
-            spectrum *= gain
-            normal[channel] = istft(spectrum, grid.length, grid.hop, grid.window, block.shape[-1])
+        for index, channel in enumerate(normal):
+            # the spectrum is taken again: cheaper than holding those of all channels
+            spectrum = stft(channel, grid.length, grid.hop, grid.window) * gain
+            normal[index] = istft(spectrum, grid.length, grid.hop, grid.window, block.shape[-1])
         return normal.astype(block.dtype) * level
 
 
@@ -123,10 +123,14 @@ class Grid:
         return frame_centres(n_frames, self.length, self.hop)
 
 
-def mean_power(spectra: list[NDArray], window: NDArray) -> NDArray:
-    """Return ``(frame, freq)`` power, the mean over channels, per sample of the window's energy."""
-    power = sum(s.real**2 + s.imag**2 for s in spectra) / np.float32(len(spectra) * np.sum(window**2))
-    return np.asarray(power + np.float32(1e-12) * power.mean())
+def mean_power(samples: NDArray, grid: Grid) -> NDArray:
+    """Return ``(frame, freq)`` power, the mean over channels ``(channel, time)``, per sample of the window's energy."""
+    power: NDArray = np.float32(0)
+    for channel in samples:
+        spectrum = stft(channel, grid.length, grid.hop, grid.window)
+        power = power + (spectrum.real**2 + spectrum.imag**2)
+    power /= np.float32(len(samples) * np.sum(grid.window**2))
+    return power + np.float32(1e-12) * power.mean()
 
 
 def noise_power(samples: NDArray, power: NDArray, grid: Grid, config: DehissConfig) -> NDArray:
@@ -175,8 +179,7 @@ def floor_between_partials(samples: NDArray, power: NDArray, grid: Grid, config:
     A valley is a low quantile over neighbouring bins: partials stand above it, smooth noise lies on it.
     """
     fine = Grid.of(grid.sample_rate, VALLEY_FRAME_SECONDS)
-    spectra = [stft(channel, fine.length, fine.hop, fine.window) for channel in samples]
-    fine_power = mean_power(spectra, fine.window)
+    fine_power = mean_power(samples, fine)
     n_smooth = fine.frames(VALLEY_SMOOTHING_SECONDS)
     smoothed = smooth(fine_power, n_smooth)
     valleys = np.empty_like(smoothed)

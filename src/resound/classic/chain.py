@@ -1,0 +1,66 @@
+"""The classic restoration as a whole: which stages, in which order, with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from resound.classic.declick import Declick, DeclickConfig
+from resound.classic.dehiss import Dehiss, DehissConfig
+from resound.classic.dehum import Dehum, DehumConfig
+from resound.errors import ConfigError, did_you_mean
+
+StageName = Literal["declick", "dehum", "dehiss"]
+STAGES = {"declick": Declick, "dehum": Dehum, "dehiss": Dehiss}
+
+
+class ClassicConfig(BaseModel):
+    """Settings of the classic chain."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    order: tuple[StageName, ...] = Field(
+        ("declick", "dehum", "dehiss"),
+        description="clicks first: they would smear over a whole frame of what follows",
+    )
+    declick: DeclickConfig = DeclickConfig()
+    dehum: DehumConfig = DehumConfig()
+    dehiss: DehissConfig = DehissConfig()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> ClassicConfig:
+        if len(set(self.order)) != len(self.order):
+            raise ValueError("a stage can come only once")
+        return self
+
+    def with_stages(self, *, only: Sequence[str] = (), skip: Sequence[str] = ()) -> ClassicConfig:
+        """Return these settings with only some stages on.  Raises `ConfigError` for an unknown stage."""
+        for name in (*only, *skip):
+            if name not in STAGES:
+                raise ConfigError(
+                    f"stage {name!r} is not known{did_you_mean(name, STAGES)}; choose from {', '.join(STAGES)}"
+                )
+        wanted = {name for name in self.order if (not only or name in only) and name not in skip}
+        if not wanted:
+            raise ConfigError("no stage is left to run; give --only or --skip fewer names")
+        return self.model_copy(update={"order": tuple(name for name in self.order if name in wanted)})
+
+    def with_max_reduction(self, max_reduction_db: float) -> ClassicConfig:
+        """Return these settings with another depth of noise reduction, checked."""
+        dehiss = DehissConfig(**{**self.dehiss.model_dump(), "max_reduction_db": max_reduction_db})
+        return self.model_copy(update={"dehiss": dehiss})
+
+
+def build_stages(config: ClassicConfig, sample_rate: int) -> list[Declick | Dehum | Dehiss]:
+    """Return the restorers of the chain, in order, for recordings at ``sample_rate``."""
+    stages: list[Declick | Dehum | Dehiss] = []
+    for name in config.order:
+        if name == "declick" and config.declick.enabled:
+            stages.append(Declick(sample_rate, config.declick))
+        elif name == "dehum" and config.dehum.enabled:
+            stages.append(Dehum(sample_rate, config.dehum))
+        elif name == "dehiss" and config.dehiss.enabled:
+            stages.append(Dehiss(sample_rate, config.dehiss))
+    return stages

@@ -1,0 +1,87 @@
+"""Settings from a YAML file and from ``dotted.key=value`` words, checked at once against a typed model.
+
+Everything that is wrong is said in one error, each fault with its key and, where a key is unknown, the nearest one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from resound.errors import ConfigError, did_you_mean
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_config(model: type[Model], path: Path | None = None, overrides: Sequence[str] = ()) -> Model:
+    """Return ``model`` filled from the YAML file, then from words such as ``dehiss.max_reduction_db=18``.
+
+    Raises `ConfigError`.
+    """
+    values = read_yaml(path) if path else {}
+    for word in overrides:
+        set_dotted(values, word)
+    try:
+        return model(**values)
+    except ValidationError as error:
+        where = f"{path}: " if path else ""
+        raise ConfigError(where + "; ".join(explain(fault, model) for fault in error.errors())) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file.  Raises `ConfigError`."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; give the path of a YAML file with settings") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); give a YAML text file") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}: is not valid YAML{line}; mend it there") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds no settings but {values!r:.40}; write 'key: value' lines")
+    return values
+
+
+def set_dotted(values: dict[str, Any], word: str) -> None:
+    """Set ``a.b=value`` in a nested mapping; the value is read as YAML, so 18 is a number and [a, b] a list."""
+    key, equals, text = word.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"{word!r} is not a setting; write key=value, such as dehiss.max_reduction_db=18")
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{key}: {parent!r} is a single value, it has no settings of its own")
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"{key}: {text!r} cannot be read as a value; put it in quotes") from None
+
+
+def explain(fault: Any, model: type[BaseModel]) -> str:
+    """Return one fault of a `ValidationError` as ``key: what is wrong``."""
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        choices = fields_at(model, fault["loc"][:-1])
+        hint = did_you_mean(str(fault["loc"][-1]), choices)
+        return f"{key}: no such setting{hint}" + ("" if hint else f" (there are {', '.join(choices)})")
+    message = fault["msg"][0].lower() + fault["msg"][1:]
+    return f"{key or 'settings'}: {message.removeprefix('value error, ')}, got {fault['input']!r:.60}"
+
+
+def fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    """Return the names of the settings at a place inside nested models."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,1 @@
+"""Runs what restores: in chunks over recordings of any length, from files to files."""

@@ -1,0 +1,90 @@
+"""A network exported to ONNX as a restorer, run by onnxruntime: no training framework needed.
+
+The graph maps a waveform ``(batch, channel or 1, time)`` to ``(batch, source, time)`` of the same length, float32.
+The file's own metadata says how to run it: ``sample_rate`` (Hz), ``context_samples`` (what it wants to see on both
+sides, at its rate), ``latency_samples`` (its delay, removed here; default 0), and ``name``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resound.errors import ModelError
+
+
+class OnnxRestorer:
+    """Restores with the first source of an ONNX graph.  A restorer: see `resound.inference.offline`."""
+
+    def __init__(self, path: Path) -> None:
+        """Load the graph.  Raises `ModelError` if it is missing, damaged, or not of the contract above."""
+        import onnxruntime
+
+        if not path.is_file():
+            raise ModelError(f"{path}: no such model file; give the path of an .onnx file")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # files are what runs in parallel, see --jobs
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises a family of its own without a common root
+            reason = str(error).split("\n", maxsplit=1)[0][:120]
+            raise ModelError(f"{path}: is not an ONNX model that can be run ({reason}); export it again") from None
+        facts = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.name = facts.get("name", path.stem)
+        self.sample_rate = _whole(path, facts, "sample_rate", least=1)
+        self.context = _whole(path, facts, "context_samples", least=0)
+        self.latency = _whole(path, facts, "latency_samples", least=0, default=0)
+        self.weights_md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        self._check_contract(path)
+
+    def process(self, block: NDArray) -> NDArray:
+        """Return the block restored, ``(channel, time)`` -> ``(channel, time)``; channels one by one if the graph is mono.
+
+        Wider graphs take all channels at once.
+        """
+        fed = np.pad(block, ((0, 0), (0, self.latency))).astype(np.float32)
+        if self._n_channels == 1:
+            restored = np.concatenate([self._run(channel[None, None])[:, :1] for channel in fed], axis=1)
+        elif self._n_channels in (len(fed), None):
+            restored = self._run(fed[None])
+        else:
+            raise ModelError(
+                f"model {self.name!r} takes {self._n_channels} channels, the recording has {len(fed)}; "
+                "use a mono model, which runs on each channel"
+            )
+        return restored[0, : len(block), self.latency :].astype(block.dtype)
+
+    def _run(self, waveform: NDArray) -> NDArray:
+        (output,) = self._session.run(self._outputs[:1], {self._input: waveform})
+        if output.ndim != 3 or output.shape[-1] != waveform.shape[-1]:
+            raise ModelError(
+                f"model {self.name!r} gave shape {output.shape} for {waveform.shape}; it must keep (batch, source, time)"
+            )
+        return np.asarray(output)
+
+    def _check_contract(self, path: Path) -> None:
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(inputs[0].shape) != 3 or inputs[0].type != "tensor(float)":
+            raise ModelError(
+                f"{path}: wants {len(inputs)} inputs of shape {[i.shape for i in inputs]}, not one float (batch, channel, "
+                "time); export the offline form"
+            )
+        self._input = inputs[0].name
+        self._outputs = [output.name for output in outputs]
+        n_channels = inputs[0].shape[1]
+        self._n_channels = n_channels if isinstance(n_channels, int) else None
+
+
+def _whole(path: Path, facts: dict[str, str], key: str, *, least: int, default: int | None = None) -> int:
+    text = facts.get(key, None if default is None else str(default))
+    if text is None or not text.isdigit() or int(text) < least:
+        raise ModelError(
+            f"{path}: its metadata {key!r} is {text!r}; export it with a whole number of at least {least}"
+        )
+    return int(text)
