@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from resound.audio import containers, files, pcm
+from resound.audio import containers, files, pcm, tags
 from resound.audio.files import open_plain_writer, open_reader, open_writer
 from resound.errors import InputError, OutputError
 
@@ -24,7 +24,9 @@ def write_container(
 ) -> None:
     """Write a sine tone by PyAV."""
     tone = 0.3 * np.sin(2 * np.pi * 300 * np.arange(n_samples) / rate)
-    with av.open(str(path), "w", options=options) as container:
+    muxer_options = {name: options.pop(name) for name in list(options) if name == "write_xing"}
+    with av.open(str(path), "w", options=muxer_options) as container:
+        container.metadata.update(options)
         stream = container.add_stream(codec, rate=rate, layout="mono")
         frame = av.AudioFrame.from_ndarray((tone * 32767).astype("int16")[None], format="s16", layout="mono")
         frame.sample_rate = rate
@@ -271,6 +273,15 @@ def test_a_plain_file_holds_its_storage_exactly_where_its_kind_can(tmp_path, suf
     if suffix != ".flac":
         assert writer.warnings == []
         assert writer.format.storage == storage
+
+
+def test_the_title_of_an_m4a_comes_through(tmp_path):
+    write_container(tmp_path / "in.m4a", "aac", title="Ein Lied", artist="Émile", track="3")
+    with open_reader(tmp_path / "in.m4a") as reader, open_writer(tmp_path / "out.flac", reader) as writer:
+        for block in reader.blocks(999):
+            writer.write(block)
+    texts = tags.read_metadata(tmp_path / "out.flac")[0].texts
+    assert texts == {"TITLE": "Ein Lied", "ARTIST": "Émile", "TRACKNUMBER": "3"}
 
 
 def test_sound_from_a_video_container_is_written_as_a_plain_wav(tmp_path):

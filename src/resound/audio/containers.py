@@ -376,7 +376,9 @@ def is_chained(path: Path) -> bool:
                 break
             first_serials.add(page.serial)
         last_page = _last_ogg_page(handle)
-        return len(last_page) >= 18 and int.from_bytes(last_page[14:18], "little") not in first_serials
+        if not first_serials or len(last_page) < 27:
+            return False
+        return int.from_bytes(last_page[14:18], "little") not in first_serials
 
 
 def _last_ogg_page(handle: BinaryIO) -> bytes:

@@ -301,7 +301,7 @@ def _open(path: Path) -> soundfile.SoundFile:
         start = handle.read(65536)
     is_alac = start[:4] == b"caff" and start[8:12] == b"desc" and start[28:32] == b"alac"
     if is_alac and start[32:36] != ALAC_16_BIT:  # 24 and 32 bit may end the whole process
-        raise NotASoundFile(f"{path}: holds Apple Lossless in CAF, which libsndfile cannot be trusted with")
+        raise NotASoundFile(f"{path}: holds Apple Lossless in CAF, which could not be decoded")
     if containers.is_mpeg_without_length(path):
         raise NotASoundFile(f"{path}: MP3 does not say how long it is")
     if start[:4] == b"OggS" and containers.is_chained(path):
@@ -322,8 +322,8 @@ def _open(path: Path) -> soundfile.SoundFile:
 def _read_on(file: soundfile.SoundFile, buffer: NDArray[np.float64]) -> int:
     """Fill C-contiguous ``(time, channel)`` from where the file stands; return how many samples there were.
 
-    `soundfile.SoundFile.read` seeks after each read, which makes Opus and MP3 start their decoders anew: the sound
-    would depend on the block size (by 0.3 of full scale in Opus), hence libsndfile directly.
+    `soundfile.SoundFile.read` seeks after each read, which makes Opus and MP3 start their decoders anew: the
+    sound would depend on the block size (by 0.3 of full scale in Opus), hence libsndfile directly.
     """
     pointer = soundfile._ffi.from_buffer("double[]", buffer)
     n_read: int = soundfile._snd.sf_readf_double(file._file, pointer, len(buffer))

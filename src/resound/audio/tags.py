@@ -14,7 +14,8 @@ Ogg        the comment packet (pictures are in it)               everything else
 =========  ====================================================  ==========================================
 
 Between FLAC and Ogg the comments and pictures go over whole.  Between any other two families the texts of
-`NAMES` do, and one warning names what does not.  CAF, AU and the rarer formats carry nothing.
+`NAMES` do, and one warning names what does not; they also come out of MP4, Matroska and ASF.  CAF, AU and
+the rarer formats carry nothing.
 
 Two fields are added to, when a history line is given and the field's chunk exists: CodingHistory of bext (EBU
 Tech 3285) and BWF_CODING_HISTORY of iXML.  The loudness fields of bext are kept as they are, with a warning
@@ -108,10 +109,33 @@ def read_metadata(path: Path) -> tuple[Metadata, list[str]]:
                 magic = b"fLaC"
             is_mpeg = magic[:3] == b"ID3" or (magic[:1] == b"\xff" and magic[1:2] >= b"\xe0")
             reader = readers.get(magic) or (_read_mpeg if is_mpeg else None)
-            return reader(handle) if reader else (Metadata(), [])
+            if reader:
+                return reader(handle)
+        return _read_container(path) if _is_container(path) else (Metadata(), [])
     except (OSError, ValueError, IndexError, KeyError, struct.error) as error:
         reason = " ".join(str(error).split())
         return Metadata(), [f"{path}: its metadata is damaged ({reason}) and is not carried over"]
+
+
+def _is_container(path: Path) -> bool:
+    """Return whether this is one of the families that only PyAV reads: MP4 and M4A, Matroska, ASF."""
+    with open(path, "rb") as handle:
+        start = handle.read(12)
+    return start[4:8] == b"ftyp" or start[:4] in (b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75")
+
+
+def _read_container(path: Path) -> tuple[Metadata, list[str]]:
+    """Return the common texts of a file that PyAV reads."""
+    import av  # takes 50 ms: only where it is needed
+
+    try:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
+            named = {name.upper(): text for name, text in container.metadata.items()}
+    except av.FFmpegError as error:
+        raise ValueError(str(error)) from None
+    named |= {"TRACKNUMBER": named["TRACK"]} if "TRACK" in named else {}
+    texts = {name: text for name, text in named.items() if name in NAMES and text}
+    return Metadata(family="container", texts=texts), []
 
 
 def _payload(handle: BinaryIO, chunk: containers.Chunk, warnings: list[str]) -> bytes | None:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 SEGMENT_SECONDS = 0.012  # of constant AR coefficients, fitted on twice as much
 SCALE_SECONDS = 0.01  # the residual's level is known this finely
 CONTEXT_SECONDS = 0.1
+BORROW_SEGMENTS = 4  # how far a segment with a click looks for coefficients without one
 MAX_UNKNOWN = 512  # samples of one group of neighbouring clicks solved together
 
 
@@ -67,6 +68,8 @@ class Declick:
             clicks = find_clicks(repaired, model, self.sample_rate, self.config)
             if not clicks.any():
                 break
+            model = borrow_clean_models(model, clicks)
+            clicks |= find_clicks(repaired, model, self.sample_rate, self.config)
             interpolate(repaired, clicks, model)
         return repaired.astype(samples.dtype)
 
@@ -96,6 +99,28 @@ def fit_segments(samples: NDArray, order: int, segment_samples: int) -> SegmentM
     spectrum = np.fft.rfft(frames, n_fft)
     correlation = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[:, : order + 1]
     return SegmentModel(levinson(correlation), segment_samples)
+
+
+def borrow_clean_models(model: SegmentModel, clicks: NDArray) -> SegmentModel:
+    """Return the model in which segments fitted on a click have the coefficients of the nearest one that was not.
+
+    A loud click bends the fit towards itself, and then its own ringing looks predictable and stays behind.  Segments
+    without a clean neighbour nearby (dense crackle) keep their own.
+    """
+    size, n_segments = model.segment_samples, len(model.coefficients)
+    padded = np.zeros((n_segments + 1) * size, dtype=bool)
+    padded[size // 2 : size // 2 + len(clicks)] = clicks
+    halves = padded.reshape(-1, size).any(axis=1)
+    spoiled = halves[:-1] | halves[1:]  # the fit of a segment sees half a segment beyond it on both sides
+    numbers = np.arange(n_segments)
+    clean = np.flatnonzero(~spoiled)
+    if not len(clean):
+        return model
+    place = np.clip(np.searchsorted(clean, numbers), 1, max(1, len(clean) - 1))
+    left, right = clean[place - 1], clean[np.minimum(place, len(clean) - 1)]
+    nearest = np.where(numbers - left <= right - numbers, left, right)
+    near_enough = np.abs(nearest - numbers) <= BORROW_SEGMENTS
+    return SegmentModel(model.coefficients[np.where(spoiled & near_enough, nearest, numbers)], size)
 
 
 def levinson(correlation: NDArray) -> NDArray:

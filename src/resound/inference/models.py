@@ -1,0 +1,90 @@
+"""From a model's name or path to the restorers that run it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resound.classic.chain import ClassicConfig, build_stages
+from resound.errors import ModelError, did_you_mean
+from resound.inference.offline import Restorer, Samples
+from resound.inference.onnx import OnnxRestorer
+
+# What a name means; "auto" picks what is best for real recordings of those that ship.
+NAMES = ("auto", "classic")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A chosen model: its name, what identifies its weights or settings, and how to build its stages."""
+
+    name: str
+    weights_md5: str | None  # None for a model without weights
+    settings: dict[str, Any]
+    network: OnnxRestorer | None
+    config: ClassicConfig
+    max_reduction_db: float | None
+
+    def stages(self, sample_rate: int) -> list[Restorer]:
+        """Return the restorers for recordings at a rate, in order."""
+        if self.network is None:
+            return list(build_stages(self.config, sample_rate))
+        if self.max_reduction_db is None:
+            return [self.network]
+        return [LimitedReduction(self.network, self.max_reduction_db)]
+
+
+def find_model(
+    model: str | Path = "auto",
+    *,
+    config: ClassicConfig | None = None,
+    max_reduction_db: float | None = None,
+) -> Model:
+    """Return the model of a name (``auto``, ``classic``) or of a path to an ``.onnx`` file.
+
+    Raises `ModelError` for an unknown name, with the nearest one, and for a file that is no model.
+    """
+    config = config or ClassicConfig()
+    if max_reduction_db is not None:
+        config = config.with_max_reduction(max_reduction_db)
+    word = str(model)
+    if word in NAMES:
+        settings = config.model_dump(mode="json")
+        return Model("classic", None, settings, None, config, max_reduction_db)
+    path = Path(word)
+    if path.suffix.lower() == ".onnx" or path.is_file():
+        network = OnnxRestorer(path)
+        settings = {"path": str(path), "max_reduction_db": max_reduction_db}
+        return Model(network.name, network.weights_md5, settings, network, config, max_reduction_db)
+    raise ModelError(
+        f"model {word!r} is not known{did_you_mean(word, NAMES)}; choose from {', '.join(NAMES)}, "
+        "or give the path of an .onnx file"
+    )
+
+
+class LimitedReduction:
+    """A restorer that leaves so much of what another removes that nothing falls by more than some decibels."""
+
+    def __init__(self, inner: Restorer, max_reduction_db: float) -> None:
+        self.inner = inner
+        self.name, self.sample_rate, self.context = inner.name, inner.sample_rate, inner.context
+        self._kept = 10 ** (-max_reduction_db / 20)
+
+    def process(self, block: Samples) -> Samples:
+        """Return the block restored, ``(channel, time)`` -> ``(channel, time)``."""
+        return self._kept * block + (1 - self._kept) * self.inner.process(block)
+
+
+def settings_md5(settings: dict[str, Any]) -> str:
+    """Return what identifies a set of settings."""
+    import json
+
+    return hashlib.md5(json.dumps(settings, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
+
+
+def names_of(stages: Sequence[Restorer]) -> list[str]:
+    """Return the stages' names, in order."""
+    return [stage.name for stage in stages]

@@ -1,0 +1,119 @@
+"""A picture of a restoration: the spectrograms before, after, and of what was removed, on one scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resound.dsp.spectral import frame_length_for, hann
+
+MAX_COLUMNS = 1600
+RANGE_DB = 90.0
+FRAME_SECONDS = 0.04
+N_ROWS = 512
+
+
+class Spectrograms:
+    """Gathers three spectrograms while blocks pass, in constant memory however long the recording is.
+
+    One column is the mean power of the frames that fall into it; when there are too many columns, neighbours merge.
+    """
+
+    def __init__(self, sample_rate: int, expected_seconds: float | None) -> None:
+        self.sample_rate = sample_rate
+        self.length = frame_length_for(sample_rate, FRAME_SECONDS)
+        self._window = hann(self.length)
+        self._hop = max(self.length // 4, round((expected_seconds or 0) * sample_rate / MAX_COLUMNS))
+        self._rest = np.zeros((3, 0), dtype=np.float32)
+        self._columns: list[NDArray] = []  # (3, freq) each
+        self._n_samples = 0
+
+    def add(self, before: NDArray, after: NDArray, removed: NDArray) -> None:
+        """Take the next blocks, ``(channel, time)`` each."""
+        self._n_samples += before.shape[1]
+        mono = np.stack([block.mean(axis=0) for block in (before, after, removed)]).astype(np.float32)
+        waiting = np.concatenate([self._rest, mono], axis=1)
+        start = 0
+        while waiting.shape[1] - start >= max(self.length, self._hop):
+            self._columns.append(self._column(waiting[:, start : start + max(self.length, self._hop)]))
+            start += self._hop
+        self._rest = waiting[:, start:]
+        if len(self._columns) >= 2 * MAX_COLUMNS:
+            pairs = zip(self._columns[::2], self._columns[1::2], strict=False)
+            self._columns = [(left + right) / 2 for left, right in pairs]
+            self._hop *= 2
+
+    def _column(self, stretch: NDArray) -> NDArray:
+        frames = np.lib.stride_tricks.sliding_window_view(stretch, self.length, axis=1)[:, :: self.length // 2]
+        power = np.abs(np.fft.rfft(frames * self._window, axis=-1)) ** 2
+        return np.asarray(power.mean(axis=1), dtype=np.float32)
+
+    def draw(self, path: Path, *, title: str, model: str) -> None:
+        """Write the PNG."""
+        if not self._columns:  # shorter than a frame
+            short = np.pad(self._rest, ((0, 0), (0, max(0, self.length - self._rest.shape[1]))))
+            self._columns.append(self._column(short))
+        levels_db = 10 * np.log10(np.stack(self._columns, axis=2) + 1e-20)  # (3, freq, column)
+        draw_spectrograms(
+            path,
+            levels_db,
+            duration_seconds=self._n_samples / self.sample_rate,
+            sample_rate=self.sample_rate,
+            title=title,
+            model=model,
+        )
+
+
+def draw_spectrograms(
+    path: Path,
+    levels_db: NDArray,
+    *,
+    duration_seconds: float,
+    sample_rate: int,
+    title: str,
+    model: str,
+) -> None:
+    """Write a PNG of levels ``(3, freq, column)`` in dB: before, after, removed, with one colour scale.
+
+    The frequency axis is logarithmic above 1 kHz in effect: its lower half shows what speech is made of.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    top = float(np.max(levels_db[0]))
+    frequencies = np.linspace(0, sample_rate / 2, levels_db.shape[1])
+    times = np.linspace(0, max(duration_seconds, 1e-6), levels_db.shape[2] + 1)
+    edges = np.concatenate([frequencies - frequencies[1] / 2, [sample_rate / 2]]).clip(0)
+    figure = Figure(figsize=(11, 8), dpi=150, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(3, 1, sharex=True, sharey=True)
+    ink = "#333333"
+    for axis, level_db, name in zip(axes, levels_db, ("before", "after", "removed"), strict=True):
+        mesh = axis.pcolormesh(
+            times, edges, level_db, cmap="magma", vmin=top - RANGE_DB, vmax=top, rasterized=True, shading="flat"
+        )
+        axis.set_yscale("function", functions=(mel, inverse_mel))
+        axis.set_ylim(0, sample_rate / 2)
+        ticks = [t for t in (0, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000) if t <= sample_rate / 2]
+        axis.set_yticks(ticks, [f"{t / 1000:g}k" if t >= 1000 else f"{t}" for t in ticks])
+        axis.set_ylabel(f"{name}\nHz", color=ink)
+        axis.tick_params(colors=ink)
+        axis.spines[:].set_visible(False)
+    axes[-1].set_xlabel("seconds", color=ink)
+    figure.suptitle(f"{title}   ·   {model}", color=ink, fontsize=12)
+    bar = figure.colorbar(mesh, ax=axes, label="dB below the loudest moment of the input", pad=0.01, fraction=0.03)
+    bar.set_ticks(np.arange(top - RANGE_DB, top + 1, 15), labels=[f"{d:.0f}" for d in np.arange(-RANGE_DB, 1, 15)])
+    bar.outline.set_visible(False)
+    figure.savefig(path, format="png")
+
+
+def mel(frequency_hz: NDArray) -> NDArray:
+    """Return the mel scale of O'Shaughnessy 1987."""
+    return 2595 * np.log10(1 + np.maximum(frequency_hz, 0) / 700)
+
+
+def inverse_mel(mels: NDArray) -> NDArray:
+    """Return the frequency in Hz of a mel value."""
+    return 700 * (10 ** (np.minimum(mels, 5000) / 2595) - 1)

@@ -1,0 +1,348 @@
+"""Restores arrays and files: the stages one after the other, mixed with the input, written with a log of what was done."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resound.audio import files
+from resound.audio.atomic import atomic_file
+from resound.audio.formats import BITS, Reader, Storage, Writer
+from resound.classic.chain import ClassicConfig
+from resound.dsp.levels import LevelMeter
+from resound.errors import ConfigError, OutputError
+from resound.inference.models import Model, find_model
+from resound.inference.naming import SIDECAR_MARK, result_name, sidecar_path
+from resound.inference.offline import Restorer, Samples, StageReport, Timeline, restore_blocks
+from resound.inference.picture import Spectrograms
+
+READ_BLOCK_SECONDS = 1.0
+Progress = Callable[[float, float | None], None]  # (seconds done, seconds in all if known)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to restore a file; what the flags of ``resound restore`` say."""
+
+    model: str = "auto"
+    strength: float = 1.0
+    max_reduction_db: float | None = None
+    config: ClassicConfig = field(default_factory=ClassicConfig)
+    start_seconds: float = 0.0
+    duration_seconds: float | None = None
+    audio_track: int | None = None
+    audio_codec: str | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without a file.  Raises `ConfigError`."""
+        check_strength(self.strength)
+        if self.max_reduction_db is not None and not 0 <= self.max_reduction_db <= 60:
+            raise ConfigError(f"max reduction is {self.max_reduction_db:g} dB; give 0 to 60")
+        if not (np.isfinite(self.start_seconds) and self.start_seconds >= 0):
+            raise ConfigError(f"start is {self.start_seconds:g} s; give 0 or more")
+        if self.duration_seconds is not None and not self.duration_seconds > 0:
+            raise ConfigError(f"duration is {self.duration_seconds:g} s; give more than 0")
+
+
+@dataclass(frozen=True)
+class Level:
+    """How loud a recording is."""
+
+    loudness_lufs: float | None
+    peak_dbfs: float | None
+    rms_dbfs: float | None
+
+    @classmethod
+    def of(cls, meter: LevelMeter) -> Level:
+        """Return what a meter shows."""
+        return cls(*(_rounded(v) for v in (meter.loudness_lufs, meter.peak_dbfs, meter.rms_dbfs)))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done to one recording; the sidecar's content."""
+
+    input: str
+    output: str
+    removed: str | None
+    model: str
+    weights_md5: str | None
+    parameters: dict[str, Any]
+    sample_rate: int
+    n_channels: int
+    n_samples: int
+    duration_seconds: float
+    input_audio_md5: str
+    output_audio_md5: str
+    level_before: Level
+    level_after: Level
+    stages: dict[str, float | None]  # energy each removed, relative to what came in, dB; None: nothing
+    removed_db: float | None  # energy of the whole difference relative to the input, dB
+    n_clipped: int
+    warnings: list[str]
+    versions: dict[str, str]
+
+    def to_json(self) -> str:
+        """Return the report as the text of a sidecar."""
+        return json.dumps({SIDECAR_MARK: version("resound"), **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def check_strength(strength: float) -> None:
+    """Raise `ConfigError` unless ``strength`` is between 0 and 1."""
+    if not 0 <= strength <= 1:
+        raise ConfigError(f"strength is {strength:g}; give 0 (leave as it is) to 1 (restore in full)")
+
+
+def restored(
+    blocks: Iterable[Samples],
+    stages: Sequence[Restorer],
+    *,
+    sample_rate: int,
+    strength: float = 1.0,
+    reports: Sequence[StageReport] = (),
+) -> Iterator[tuple[Samples, Samples]]:
+    """Yield ``(input, output)`` blocks, aligned to the sample: ``output = input + strength (restored - input)``."""
+    heard = Timeline()
+
+    def remembered() -> Iterator[Samples]:
+        for block in blocks:
+            heard.append(block)
+            yield block
+
+    stream: Iterable[Samples] = remembered()
+    for stage, report in zip(stages, reports or [None] * len(stages), strict=True):
+        stream = restore_blocks(stream, stage, sample_rate=sample_rate, report=report)
+    position = 0
+    for block in stream:
+        before = heard.between(position, position + block.shape[1])
+        position += block.shape[1]
+        heard.forget_before(position)
+        yield before, block if strength == 1 else before + strength * (block - before)
+
+
+def restore(
+    samples: NDArray,
+    sample_rate: int,
+    model: str = "auto",
+    strength: float = 1.0,
+    *,
+    max_reduction_db: float | None = None,
+    config: ClassicConfig | None = None,
+) -> NDArray:
+    """Return the samples restored: ``(time,)`` or ``(channel, time)`` float32 or float64, same shape and type.
+
+    Full scale is ±1, but nothing depends on level.  ``strength`` 0 changes nothing, 1 restores in full.  Samples that
+    are not finite count as 0.  Raises `ConfigError` for settings and shapes out of range, `ModelError` for an unknown
+    model.
+
+    >>> import numpy as np
+    >>> restore(np.zeros(48000, dtype=np.float32), 48000).shape
+    (48000,)
+    """
+    samples = np.asarray(samples)
+    check_strength(strength)
+    if samples.dtype not in (np.float32, np.float64):
+        raise ConfigError(f"samples are {samples.dtype}; convert them to float32 or float64 with full scale at 1")
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[0] > samples.shape[1] > 0):
+        raise ConfigError(f"samples have shape {samples.shape}; give (time,) or (channel, time)")
+    if int(sample_rate) != sample_rate or not 1000 <= sample_rate <= 1_000_000:
+        raise ConfigError(f"sample rate is {sample_rate} Hz; give a whole number from 1000 to 1000000")
+    chosen = find_model(model, config=config, max_reduction_db=max_reduction_db)
+    finite = np.where(np.isfinite(samples), samples, 0) if not np.isfinite(samples).all() else samples
+    wide = np.atleast_2d(finite).astype(np.float64)
+    if not wide.size:
+        return samples.copy()
+    pairs = restored([wide], chosen.stages(int(sample_rate)), sample_rate=int(sample_rate), strength=strength)
+    output = np.concatenate([output for _, output in pairs], axis=1)
+    return output.reshape(samples.shape).astype(samples.dtype)
+
+
+def restore_file(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    options: Options | None = None,
+    removed: str | Path | None = None,
+    picture: str | Path | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Report:
+    """Restore a recording into ``output`` (default ``<stem>_restored.<ext>`` beside it) and return what was done.
+
+    ``removed`` also writes input minus output as a sound file, ``picture`` a PNG of all three.  ``settings`` are
+    fields of `Options`, such as ``strength=0.5``.  A sidecar JSON is written beside the output.  All files appear
+    whole or not at all, and the output last.  Raises `ResoundError`.
+
+    >>> restore_file("film.mkv", strength=0.7)                                            # doctest: +SKIP
+    """
+    if options is not None and settings:
+        raise ConfigError(f"give either options or {', '.join(settings)}, not both")
+    options = options or Options(**settings)
+    source = Path(source)
+    if output is None:
+        output = source.with_name(
+            result_name(
+                source,
+                strength=options.strength,
+                start_seconds=options.start_seconds,
+                duration_seconds=options.duration_seconds,
+            )
+        )
+    targets = Targets(Path(output), _path(removed), _path(picture))
+    targets.check(source)
+    model = find_model(options.model, config=options.config, max_reduction_db=options.max_reduction_db)
+    with files.open_reader(
+        source,
+        audio_track=options.audio_track,
+        start_seconds=options.start_seconds,
+        duration_seconds=options.duration_seconds,
+    ) as reader:
+        return _restore_opened(reader, targets, model, options, progress)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The files that one restoration writes."""
+
+    output: Path
+    removed: Path | None
+    picture: Path | None
+
+    def check(self, source: Path) -> None:
+        """Raise `OutputError` if two of the files, or one and the source, are the same."""
+        names = [path.resolve() for path in (source, self.output, self.removed, self.picture) if path]
+        for path in names:
+            if names.count(path) > 1:
+                raise OutputError(f"{path}: is named twice among input and outputs; give each its own name")
+
+
+def _restore_opened(
+    reader: Reader, targets: Targets, model: Model, options: Options, progress: Progress | None
+) -> Report:
+    """Restore an opened recording; the writers are context managers, so an exception leaves nothing behind."""
+    form = reader.format
+    stages = model.stages(form.sample_rate)
+    reports = [StageReport(stage.name) for stage in stages]
+    whole = StageReport("whole")
+    meters = [LevelMeter(form.sample_rate, form.n_channels) for _ in range(2)]
+    expected_seconds = _expected_seconds(reader)
+    pictures = Spectrograms(form.sample_rate, expected_seconds) if targets.picture else None
+    history = f"A=PCM,F={form.sample_rate},T=resound {version('resound')}; {model.name}; strength {options.strength:g}"
+    with contextlib.ExitStack() as opened:
+        # the stack closes in reverse: output, the file that counts, is entered first and so named last
+        sidecar = opened.enter_context(atomic_file(sidecar_path(targets.output), overwrite=True))
+        writer: Writer = opened.enter_context(
+            files.open_writer(
+                targets.output,
+                reader,
+                audio_codec=options.audio_codec,
+                overwrite=options.overwrite,
+                history=history,
+            )
+        )
+        removed_writer = opened.enter_context(_removed_writer(reader, targets.removed, options)) if targets.removed else None
+        n_samples = 0
+        for before, after in restored(
+            reader.blocks(max(1, round(READ_BLOCK_SECONDS * form.sample_rate))),
+            stages,
+            sample_rate=form.sample_rate,
+            strength=options.strength,
+            reports=reports,
+        ):
+            stored = writer.write(after)
+            difference = before - stored
+            if removed_writer is not None:
+                removed_writer.write(difference)
+            if pictures is not None:
+                pictures.add(before, stored, difference)
+            meters[0].add(before)
+            meters[1].add(stored)
+            whole.energy_in += float(np.sum(np.square(before)))
+            whole.energy_removed += float(np.sum(np.square(difference)))
+            n_samples += before.shape[1]
+            if progress is not None:
+                progress(n_samples / form.sample_rate, expected_seconds)
+        report = Report(
+            input=str(reader.path),
+            output=str(targets.output),
+            removed=str(targets.removed) if targets.removed else None,
+            model=model.name,
+            weights_md5=model.weights_md5,
+            parameters={**_parameters(options), "settings": model.settings},
+            sample_rate=form.sample_rate,
+            n_channels=form.n_channels,
+            n_samples=n_samples,
+            duration_seconds=round(n_samples / form.sample_rate, 6),
+            input_audio_md5=reader.audio_md5,
+            output_audio_md5=writer.audio_md5,
+            level_before=Level.of(meters[0]),
+            level_after=Level.of(meters[1]),
+            stages={stage.name: _rounded(stage.removed_db) for stage in reports},
+            removed_db=_rounded(whole.removed_db),
+            n_clipped=writer.n_clipped,
+            warnings=_warnings(reader, writer),
+            versions=_versions(),
+        )
+        if pictures is not None and targets.picture is not None:
+            with atomic_file(targets.picture, overwrite=options.overwrite) as temporary:
+                pictures.draw(temporary, title=reader.path.name, model=model.name)
+        sidecar.write_text(report.to_json(), encoding="utf-8")
+    return report
+
+
+def _removed_writer(reader: Reader, path: Path, options: Options) -> Writer:
+    """Return a writer that holds a difference of two recordings like this one exactly.
+
+    Differences of integers need a bit more than the integers: float32 has room for those of 24 bits.
+    """
+    form = reader.format
+    storage: Storage = "float64" if BITS[form.storage] > 24 and form.storage != "float32" else "float32"
+    return files.open_plain_writer(
+        path,
+        sample_rate=form.sample_rate,
+        n_channels=form.n_channels,
+        storage=storage,
+        overwrite=options.overwrite,
+    )
+
+
+def _expected_seconds(reader: Reader) -> float | None:
+    """Return the recording's length, an estimate where only decoding can tell, None if nothing is known."""
+    n_samples = reader.format.n_samples or getattr(reader, "estimated_n_samples", None)
+    return n_samples / reader.format.sample_rate if n_samples else None
+
+
+def _parameters(options: Options) -> dict[str, Any]:
+    wanted = ("strength", "max_reduction_db", "start_seconds", "duration_seconds", "audio_track", "audio_codec")
+    return {name: getattr(options, name) for name in wanted}
+
+
+def _warnings(reader: Reader, writer: Writer) -> list[str]:
+    """Return what the user should know, each once."""
+    warnings = [*reader.warnings, *writer.warnings]
+    if writer.n_clipped:
+        warnings.append(f"{writer.path}: {writer.n_clipped} samples exceeded full scale and were clipped")
+    return list(dict.fromkeys(warnings))
+
+
+def _versions() -> dict[str, str]:
+    packages = ("resound", "numpy", "scipy", "soxr", "soundfile", "av", "onnxruntime")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)
