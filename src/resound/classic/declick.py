@@ -32,7 +32,7 @@ class DeclickConfig(BaseModel):
 
     enabled: bool = Field(True, description="repair clicks and crackle")
     threshold: float = Field(
-        10.0, ge=2, le=100, description="a click stands this many times above the residual; lower finds more"
+        12.0, ge=2, le=100, description="a click stands this many times above the residual; lower finds more"
     )
     edge: float = Field(3.0, ge=0.5, le=20, description="a click reaches to where it falls below this")
     max_click_seconds: float = Field(0.002, gt=0, le=0.02, description="anything longer is no click")
@@ -69,7 +69,10 @@ class Declick:
             if not clicks.any():
                 break
             model = borrow_clean_models(model, clicks)
-            clicks |= find_clicks(repaired, model, self.sample_rate, self.config)
+            clicks = touching(find_clicks(repaired, model, self.sample_rate, self.config), clicks)
+            interpolate(repaired, clicks, model)
+            # a borrowed model fits roughly; one fitted on the rough repair fits well
+            model = fit_segments(repaired, self.order, round(SEGMENT_SECONDS * self.sample_rate))
             interpolate(repaired, clicks, model)
         return repaired.astype(samples.dtype)
 
@@ -154,14 +157,17 @@ def prediction_error(samples: NDArray, model: SegmentModel) -> NDArray:
 def residual_scale(error: NDArray, block_samples: int) -> NDArray:
     """Return the residual's standard deviation around each sample, ``(time,)``, as if it were Gaussian.
 
-    The 90th percentile of blocks: a click is too short to move it, glottal pulses are not.  The larger of a block and
-    its neighbours counts, so that what begins loudly and stays loud is an onset.
+    From quantiles of blocks, the larger of three views: the block itself (its 75th percentile: a click with its ringing
+    is too short to move it, a burst is not), and the blocks on either side (their 90th percentile: glottal pulses
+    count, and what begins loudly and stays loud is an onset).
     """
     n_blocks = max(1, len(error) // block_samples)
     usable = n_blocks * block_samples if len(error) >= block_samples else len(error)
     blocks = np.abs(error[:usable]).reshape(n_blocks, -1)
-    level = np.quantile(blocks, 0.9, axis=1) / 1.645
-    level = scipy.ndimage.maximum_filter1d(level, 3, mode="nearest")
+    within, around = np.quantile(blocks, [0.75, 0.9], axis=1)
+    within, around = within / 1.150, around / 1.645  # these quantiles of |Gaussian|
+    beside = np.pad(around, 1, mode="edge")
+    level = np.maximum(within, np.maximum(beside[:-2], beside[2:]))
     return np.repeat(level, blocks.shape[1])[np.minimum(np.arange(len(error)), usable - 1)]
 
 
@@ -184,6 +190,14 @@ def find_clicks(samples: NDArray, model: SegmentModel, sample_rate: int, config:
     chosen &= lengths <= max(3, round(config.max_click_seconds * sample_rate))
     chosen[0] = False
     return scipy.ndimage.binary_dilation(chosen[labels], iterations=1)
+
+
+def touching(found: NDArray, seeds: NDArray) -> NDArray:
+    """Return the stretches of either mask, ``(time,)`` of bool, that hold a seed."""
+    labels, n_labels = scipy.ndimage.label(found | seeds)
+    chosen = np.zeros(n_labels + 1, dtype=bool)
+    chosen[np.unique(labels[seeds])] = True
+    return chosen[labels]
 
 
 def interpolate(samples: NDArray, unknown: NDArray, model: SegmentModel) -> None:
