@@ -16,13 +16,17 @@ def si_sdr(estimate: NDArray, target: NDArray) -> NDArray:
     estimate = estimate - estimate.mean(axis=-1, keepdims=True)
     target = target - target.mean(axis=-1, keepdims=True)
     tiny = np.finfo(np.float64).tiny
-    scale = np.sum(estimate * target, axis=-1, keepdims=True) / (np.sum(target**2, axis=-1, keepdims=True) + tiny)
+    scale = np.sum(estimate * target, axis=-1, keepdims=True) / (
+        np.sum(target**2, axis=-1, keepdims=True) + tiny
+    )
     wanted = scale * target
     ratio = (np.sum(wanted**2, axis=-1) + tiny) / (np.sum((estimate - wanted) ** 2, axis=-1) + tiny)
     return np.asarray(10 * np.log10(ratio))
 
 
-def log_spectral_distance(estimate: NDArray, target: NDArray, sample_rate: int, floor_db: float = 80.0) -> float:
+def log_spectral_distance(
+    estimate: NDArray, target: NDArray, sample_rate: int, floor_db: float = 80.0
+) -> float:
     """Return the mean over 32-ms frames of the RMS difference of log power spectra in dB; ``(time,)`` each.
 
     Both spectra are floored ``floor_db`` below the target's strongest bin: what nobody hears does not count.

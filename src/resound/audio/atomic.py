@@ -38,7 +38,9 @@ def commit(temporary: Path, target: Path, *, overwrite: bool) -> None:
             raise OutputError(f"{target}: appeared while it was being made; use --overwrite to replace it")
         os.replace(temporary, target)
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror}); free some space or choose another -o") from None
+        raise OutputError(
+            f"{target}: cannot be written ({error.strerror}); free some space or choose another -o"
+        ) from None
     finally:
         discard(temporary)
 
@@ -58,6 +60,8 @@ def atomic_file(target: Path, *, overwrite: bool) -> Iterator[Path]:
         commit(temporary, target, overwrite=overwrite)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(f"{target}: cannot be written ({reason}); free some space or choose another -o") from None
+        raise OutputError(
+            f"{target}: cannot be written ({reason}); free some space or choose another -o"
+        ) from None
     finally:
         discard(temporary)

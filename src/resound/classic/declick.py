@@ -59,6 +59,13 @@ class Declick:
         """Return the block without clicks, ``(channel, time)`` -> ``(channel, time)``."""
         return np.stack([self._repair(channel) for channel in block]) if block.size else block
 
+    def count(self, samples: NDArray) -> int:
+        """Return how many clicks the first pass finds in ``(time,)`` samples."""
+        if len(samples) < 8 * self.order or not np.any(samples):
+            return 0
+        model = fit_segments(samples, self.order, round(SEGMENT_SECONDS * self.sample_rate))
+        return int(scipy.ndimage.label(find_clicks(samples, model, self.sample_rate, self.config))[1])
+
     def _repair(self, samples: NDArray) -> NDArray:
         if len(samples) < 8 * self.order or not np.any(samples):
             return samples
@@ -211,7 +218,11 @@ def interpolate(samples: NDArray, unknown: NDArray, model: SegmentModel) -> None
     known = np.pad(np.where(unknown, 0.0, samples), order)
     sizes = np.array([len(group) for group in groups])
     for upper in (8, 16, 32, 64, 128, 256, MAX_UNKNOWN):
-        bucket = [group for group, size in zip(groups, sizes, strict=True) if upper // 2 < size <= upper or (upper == 8 and size <= 4)]
+        bucket = [
+            group
+            for group, size in zip(groups, sizes, strict=True)
+            if upper // 2 < size <= upper or (upper == 8 and size <= 4)
+        ]
         batch = max(1, 2_000_000 // (upper * (2 * order + 1)))
         for first in range(0, len(bucket), batch):
             solve_groups(samples, known, bucket[first : first + batch], upper, model)
@@ -225,7 +236,9 @@ def group_unknowns(positions: NDArray, order: int) -> list[NDArray]:
     ]
 
 
-def solve_groups(samples: NDArray, known: NDArray, groups: list[NDArray], size: int, model: SegmentModel) -> None:
+def solve_groups(
+    samples: NDArray, known: NDArray, groups: list[NDArray], size: int, model: SegmentModel
+) -> None:
     """Solve groups of at most ``size`` unknowns at once and write them into ``samples``."""
     order = model.order
     positions = np.stack([np.pad(group, (0, size - len(group)), mode="edge") for group in groups])

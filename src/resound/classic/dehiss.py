@@ -41,7 +41,11 @@ SMOOTHING_SECONDS = 0.09  # of the periodogram under the minimum
 VALLEY_FRAME_SECONDS = 0.128  # resolves partials 60 Hz apart
 VALLEY_SMOOTHING_SECONDS = 0.2
 VALLEY_QUANTILE = 0.15
-VALLEY_WIDTH_HZ = ((200.0, 30.0), (600.0, 60.0), (np.inf, 150.0))  # (up to this frequency, this neighbourhood)
+VALLEY_WIDTH_HZ = (
+    (200.0, 30.0),
+    (600.0, 60.0),
+    (np.inf, 150.0),
+)  # (up to this frequency, this neighbourhood)
 TONAL_EXCESS = 4.0  # the pause floor may be this much above the valley floor: more is a held note
 REFINE_SECONDS = 0.8
 PRESENCE_SNR = 10.0**1.5  # a-priori SNR when speech is present, 15 dB (Gerkmann & Hendriks 2012)

@@ -43,7 +43,9 @@ class DehumConfig(BaseModel):
     )
     tolerance_hz: float = Field(0.6, gt=0, le=5, description="how far from there the fundamental may be")
     max_harmonics: int = Field(32, ge=1, le=100, description="how many multiples are removed")
-    prominence_db: float = Field(8.0, ge=3, le=40, description="a line stands this far above its surroundings")
+    prominence_db: float = Field(
+        8.0, ge=3, le=40, description="a line stands this far above its surroundings"
+    )
 
 
 class Dehum:
@@ -94,7 +96,9 @@ def line_spectrum(samples: NDArray, sample_rate: int) -> tuple[NDArray, float]:
     spectra = []
     for channel in samples:
         frames = sliding_window_view(channel, length)[:: length // 4]
-        spectra.append(np.median([np.abs(scipy.fft.rfft(frame * window, n_fft)) ** 2 for frame in frames], axis=0))
+        spectra.append(
+            np.median([np.abs(scipy.fft.rfft(frame * window, n_fft)) ** 2 for frame in frames], axis=0)
+        )
     hz = sample_rate / n_fft
     level_db = 10 * np.log10(np.mean(spectra, axis=0) + np.finfo(np.float64).tiny)
     surroundings = scipy.ndimage.median_filter(level_db[::4], size=int(12 / (4 * hz)) | 1, mode="nearest")
@@ -103,7 +107,9 @@ def line_spectrum(samples: NDArray, sample_rate: int) -> tuple[NDArray, float]:
 
 def candidate_fundamentals(config: DehumConfig) -> NDArray:
     """Return the frequencies to try, in steps of 0.01 Hz."""
-    centres = [config.fundamental_hz] if config.fundamental_hz else [m * s for m in MAINS_HZ for s in FILM_SPEEDS]
+    centres = (
+        [config.fundamental_hz] if config.fundamental_hz else [m * s for m in MAINS_HZ for s in FILM_SPEEDS]
+    )
     return np.unique(
         np.concatenate([np.arange(c - config.tolerance_hz, c + config.tolerance_hz, 0.01) for c in centres])
     )
@@ -131,7 +137,9 @@ def find_comb(samples: NDArray, sample_rate: int, config: DehumConfig) -> Comb |
         return None
     chosen = numbers[lines]
     return Comb(
-        float(fundamentals[best]), tuple(int(n) for n in chosen), tuple(float(h) for h in heights[best][lines])
+        float(fundamentals[best]),
+        tuple(int(n) for n in chosen),
+        tuple(float(h) for h in heights[best][lines]),
     )
 
 
@@ -162,7 +170,9 @@ def comb_signal(samples: NDArray, comb: Comb, sample_rate: int) -> NDArray:
             for part in (envelope.real, envelope.imag)
         )
         moment = np.arange(len(samples))
-        hum += 2 * (np.interp(moment, times, real) * carrier.real - np.interp(moment, times, imaginary) * carrier.imag)
+        hum += 2 * (
+            np.interp(moment, times, real) * carrier.real - np.interp(moment, times, imaginary) * carrier.imag
+        )
     return hum
 
 
@@ -193,7 +203,9 @@ def track_phase(samples: NDArray, comb: Comb, sample_rate: int) -> NDArray:
     if len(times) < 2:
         return nominal
     slope = np.average(slopes, axis=0, weights=np.asarray(weights) + np.finfo(np.float64).tiny)
-    slope = scipy.ndimage.median_filter(slope, round(MEDIAN_SECONDS / ENVELOPE_HOP_SECONDS) | 1, mode="nearest")
+    slope = scipy.ndimage.median_filter(
+        slope, round(MEDIAN_SECONDS / ENVELOPE_HOP_SECONDS) | 1, mode="nearest"
+    )
     hop = times[1] - times[0]
     per_sample = np.interp(np.arange(len(samples)), times[:-1] + hop / 2, slope / hop)
     return nominal + np.cumsum(per_sample)

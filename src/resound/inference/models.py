@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,15 +74,3 @@ class LimitedReduction:
     def process(self, block: Samples) -> Samples:
         """Return the block restored, ``(channel, time)`` -> ``(channel, time)``."""
         return self._kept * block + (1 - self._kept) * self.inner.process(block)
-
-
-def settings_md5(settings: dict[str, Any]) -> str:
-    """Return what identifies a set of settings."""
-    import json
-
-    return hashlib.md5(json.dumps(settings, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
-
-
-def names_of(stages: Sequence[Restorer]) -> list[str]:
-    """Return the stages' names, in order."""
-    return [stage.name for stage in stages]

@@ -38,7 +38,9 @@ def excerpt_suffix(start_seconds: float, duration_seconds: float | None) -> str:
     return f"_{start_seconds:g}-{end}s"
 
 
-def result_name(source: Path, *, strength: float, start_seconds: float, duration_seconds: float | None) -> str:
+def result_name(
+    source: Path, *, strength: float, start_seconds: float, duration_seconds: float | None
+) -> str:
     """Return the default file name of a result; an excerpt of a video is a sound file."""
     excerpt = excerpt_suffix(start_seconds, duration_seconds)
     suffix = ".wav" if excerpt and source.suffix.lower() in VIDEO_SUFFIXES else source.suffix
@@ -66,7 +68,13 @@ def plan_tasks(
         )
 
     found = [(path, root) for word in inputs for path, root in expand(word)]
-    if output is not None and len(found) == 1 and found[0][1] is None and not output.is_dir() and output.suffix:
+    if (
+        output is not None
+        and len(found) == 1
+        and found[0][1] is None
+        and not output.is_dir()
+        and output.suffix
+    ):
         return [Task(found[0][0], output)]
     tasks = []
     for source, root in found:
@@ -92,7 +100,9 @@ def expand(word: str) -> list[tuple[Path, Path | None]]:
         matches = [Path(match) for match in sorted(glob.glob(word, recursive=True))]
         if not matches:
             raise InputError(f"{word}: matches no file; check the pattern and the folder you are in")
-        return [item for match in matches for item in expand(str(match)) if match.is_dir() or not is_result(match)]
+        return [
+            item for match in matches for item in expand(str(match)) if match.is_dir() or not is_result(match)
+        ]
     return [(path, None)]
 
 

@@ -145,7 +145,12 @@ class ChunkPlan:
 
     @classmethod
     def of(
-        cls, restorer: Restorer, sample_rate: int, chunk_seconds: float, overlap_seconds: float, heard: Timeline
+        cls,
+        restorer: Restorer,
+        sample_rate: int,
+        chunk_seconds: float,
+        overlap_seconds: float,
+        heard: Timeline,
     ) -> ChunkPlan:
         """Return the plan for a restorer at a rate; the number of channels is that of what was heard."""
         n_channels = heard.blocks[0].shape[0] if heard.blocks else 1

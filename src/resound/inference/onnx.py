@@ -34,7 +34,9 @@ class OnnxRestorer:
             )
         except Exception as error:  # onnxruntime raises a family of its own without a common root
             reason = str(error).split("\n", maxsplit=1)[0][:120]
-            raise ModelError(f"{path}: is not an ONNX model that can be run ({reason}); export it again") from None
+            raise ModelError(
+                f"{path}: is not an ONNX model that can be run ({reason}); export it again"
+            ) from None
         facts = dict(self._session.get_modelmeta().custom_metadata_map)
         self.name = facts.get("name", path.stem)
         self.sample_rate = _whole(path, facts, "sample_rate", least=1)

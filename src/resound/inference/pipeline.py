@@ -94,7 +94,10 @@ class Report:
 
     def to_json(self) -> str:
         """Return the report as the text of a sidecar."""
-        return json.dumps({SIDECAR_MARK: version("resound"), **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+        return (
+            json.dumps({SIDECAR_MARK: version("resound"), **asdict(self)}, indent=2, ensure_ascii=False)
+            + "\n"
+        )
 
 
 def check_strength(strength: float) -> None:
@@ -152,7 +155,9 @@ def restore(
     samples = np.asarray(samples)
     check_strength(strength)
     if samples.dtype not in (np.float32, np.float64):
-        raise ConfigError(f"samples are {samples.dtype}; convert them to float32 or float64 with full scale at 1")
+        raise ConfigError(
+            f"samples are {samples.dtype}; convert them to float32 or float64 with full scale at 1"
+        )
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[0] > samples.shape[1] > 0):
         raise ConfigError(f"samples have shape {samples.shape}; give (time,) or (channel, time)")
     if int(sample_rate) != sample_rate or not 1000 <= sample_rate <= 1_000_000:
@@ -250,7 +255,11 @@ def _restore_opened(
                 history=history,
             )
         )
-        removed_writer = opened.enter_context(_removed_writer(reader, targets.removed, options)) if targets.removed else None
+        removed_writer = (
+            opened.enter_context(_removed_writer(reader, targets.removed, options))
+            if targets.removed
+            else None
+        )
         n_samples = 0
         for before, after in restored(
             reader.blocks(max(1, round(READ_BLOCK_SECONDS * form.sample_rate))),
@@ -323,7 +332,14 @@ def _expected_seconds(reader: Reader) -> float | None:
 
 
 def _parameters(options: Options) -> dict[str, Any]:
-    wanted = ("strength", "max_reduction_db", "start_seconds", "duration_seconds", "audio_track", "audio_codec")
+    wanted = (
+        "strength",
+        "max_reduction_db",
+        "start_seconds",
+        "duration_seconds",
+        "audio_track",
+        "audio_codec",
+    )
     return {name: getattr(options, name) for name in wanted}
 
 

@@ -1,0 +1,58 @@
+"""Progress bars on a terminal."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from resound.inference.naming import Task
+
+
+class RestoreBars:
+    """One bar for each recording under way, and one for the batch.  A context manager."""
+
+    def __init__(self, n_tasks: int) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            expand=True,
+        )
+        self._bars: dict[Task, TaskID] = {}
+        self._whole = self._progress.add_task(f"{n_tasks} recordings", total=n_tasks) if n_tasks > 1 else None
+
+    def __enter__(self) -> RestoreBars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def advance(self, task: Task, seconds_done: float, seconds_in_all: float | None) -> None:
+        """Show how far a recording is."""
+        if task not in self._bars:
+            self._bars[task] = self._progress.add_task(escape(task.source.name[-40:]), total=seconds_in_all)
+        self._progress.update(self._bars[task], completed=seconds_done, total=seconds_in_all)
+
+    def finish(self, task: Task) -> None:
+        """Take a recording's bar away."""
+        if task in self._bars:
+            self._progress.remove_task(self._bars.pop(task))
+        if self._whole is not None:
+            self._progress.advance(self._whole)
+
+    def print(self, line: str) -> None:
+        """Print a line of results to stdout, above the bars."""
+        self._progress.stop()
+        print(line, flush=True)
+        self._progress.start()

@@ -1,0 +1,145 @@
+"""Restores many recordings, several at a time; a bad one is reported and the rest goes on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resound.errors import ConfigError, ResoundError
+from resound.inference.naming import Task
+from resound.inference.pipeline import Options, Report, restore_file
+
+POLL_SECONDS = 0.1
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one recording fared: restored (``report``), failed (``error``), or skipped (neither)."""
+
+    task: Task
+    report: Report | None = None
+    error: str | None = None
+
+    @property
+    def status(self) -> str:
+        """``restored``, ``failed`` or ``skipped``."""
+        return "restored" if self.report else "failed" if self.error else "skipped"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Recordings to restore and how."""
+
+    tasks: Sequence[Task]
+    options: Options
+    removed: Path | None = None  # a file for one recording, else a folder
+    picture: Path | None = None
+    skip_existing: bool = False
+    n_jobs: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the number of jobs.  Raises `ConfigError`."""
+        if self.n_jobs < 0:
+            raise ConfigError(f"jobs is {self.n_jobs}; give 1 or more, or 0 for one per core")
+
+    def companion(self, task: Task, target: Path | None, suffix: str) -> Path | None:
+        """Return where a task's removed part or picture goes: the target itself for a single recording."""
+        if target is None or (len(self.tasks) == 1 and not target.is_dir() and target.suffix):
+            return target
+        kind = "_removed" if suffix == ".wav" else ""
+        return target / f"{task.output.stem}{kind}{suffix}"
+
+
+# (task, seconds done, seconds in all if known)
+TaskProgress = Callable[[Task, float, "float | None"], None]
+
+
+def run_batch(batch: Batch, progress: TaskProgress | None = None) -> Iterator[Outcome]:
+    """Yield an `Outcome` for each task as it ends; on KeyboardInterrupt nothing half-written is left."""
+    n_jobs = min(batch.n_jobs or os.cpu_count() or 1, max(1, len(batch.tasks)))
+    if n_jobs == 1:
+        for task in batch.tasks:
+            yield run_task(batch, task, progress)
+    else:
+        yield from run_parallel(batch, n_jobs, progress)
+
+
+def run_task(batch: Batch, task: Task, progress: TaskProgress | None) -> Outcome:
+    """Restore one recording; what is its fault becomes the outcome, what is ours is raised."""
+    if batch.skip_existing and task.output.exists():
+        return Outcome(task)
+    try:
+        report = restore_file(
+            task.source,
+            task.output,
+            options=batch.options,
+            removed=batch.companion(task, batch.removed, ".wav"),
+            picture=batch.companion(task, batch.picture, ".png"),
+            progress=None if progress is None else (lambda done, total: progress(task, done, total)),
+        )
+    except ResoundError as error:
+        return Outcome(task, error=str(error))
+    return Outcome(task, report=report)
+
+
+def run_parallel(batch: Batch, n_jobs: int, progress: TaskProgress | None) -> Iterator[Outcome]:
+    """Yield outcomes from worker processes, which tell how far they are through a queue and stop by an event."""
+    context = multiprocessing.get_context("spawn")
+    queue, stop = context.Queue(), context.Event()
+    by_number = dict(enumerate(batch.tasks))
+    with single_threaded_children():
+        pool = ProcessPoolExecutor(n_jobs, context, _start_worker, (queue, stop))
+        pending: set[Future[Outcome]] = {pool.submit(_work, batch, n) for n in by_number}
+        try:
+            while pending:
+                done, pending = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+                while not queue.empty():
+                    number, seconds_done, seconds_in_all = queue.get()
+                    if progress is not None:
+                        progress(by_number[number], seconds_done, seconds_in_all)
+                for future in done:
+                    yield future.result()
+        finally:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def single_threaded_children() -> Iterator[None]:
+    """Start child processes whose maths libraries keep to one thread: the files are what runs in parallel."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update({name: "1" for name in THREAD_VARIABLES})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+_worker: dict[str, Any] = {}  # what a worker process was started with
+
+
+def _start_worker(queue: Any, stop: Any) -> None:
+    # Ctrl-C reaches the whole process group; only the parent answers it, by setting the event.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _worker.update(queue=queue, stop=stop)
+
+
+def _work(batch: Batch, number: int) -> Outcome:
+    def tell(_: Task, seconds_done: float, seconds_in_all: float | None) -> None:
+        if _worker["stop"].is_set():
+            raise KeyboardInterrupt
+        _worker["queue"].put((number, seconds_done, seconds_in_all))
+
+    return run_task(batch, batch.tasks[number], tell)
