@@ -26,7 +26,7 @@ def load_config(model: type[Model], path: Path | None = None, overrides: Sequenc
     for word in overrides:
         set_dotted(values, word)
     try:
-        return model(**values)
+        return model.model_validate(values)
     except ValidationError as error:
         where = f"{path}: " if path else ""
         raise ConfigError(where + "; ".join(explain(fault, model) for fault in error.errors())) from None
@@ -44,6 +44,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}: is not valid YAML{line}; mend it there") from None
+    except ValueError as error:  # a date that does not exist
+        raise ConfigError(f"{path}: holds a value that cannot be read ({error}); put it in quotes") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds no settings but {values!r:.40}; write 'key: value' lines")
     return values
@@ -61,7 +63,7 @@ def set_dotted(values: dict[str, Any], word: str) -> None:
             raise ConfigError(f"{key}: {parent!r} is a single value, it has no settings of its own")
     try:
         values[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
         raise ConfigError(f"{key}: {text!r} cannot be read as a value; put it in quotes") from None
 
 

@@ -41,3 +41,10 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return ``"; did you mean 'classic'?"`` for the nearest choice, or an empty string when none is near."""
     nearest = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def one_line(message: object) -> str:
+    """Return a message as one line: file names may hold line ends and other controls."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\u3000" else ascii(letter)[1:-1] for letter in str(message)
+    )

@@ -16,17 +16,13 @@ def si_sdr(estimate: NDArray, target: NDArray) -> NDArray:
     estimate = estimate - estimate.mean(axis=-1, keepdims=True)
     target = target - target.mean(axis=-1, keepdims=True)
     tiny = np.finfo(np.float64).tiny
-    scale = np.sum(estimate * target, axis=-1, keepdims=True) / (
-        np.sum(target**2, axis=-1, keepdims=True) + tiny
-    )
+    scale = np.sum(estimate * target, axis=-1, keepdims=True) / (np.sum(target**2, axis=-1, keepdims=True) + tiny)
     wanted = scale * target
     ratio = (np.sum(wanted**2, axis=-1) + tiny) / (np.sum((estimate - wanted) ** 2, axis=-1) + tiny)
     return np.asarray(10 * np.log10(ratio))
 
 
-def log_spectral_distance(
-    estimate: NDArray, target: NDArray, sample_rate: int, floor_db: float = 80.0
-) -> float:
+def log_spectral_distance(estimate: NDArray, target: NDArray, sample_rate: int, floor_db: float = 80.0) -> float:
     """Return the mean over 32-ms frames of the RMS difference of log power spectra in dB; ``(time,)`` each.
 
     Both spectra are floored ``floor_db`` below the target's strongest bin: what nobody hears does not count.
@@ -86,9 +82,7 @@ def frame_powers(samples: NDArray, sample_rate: int) -> NDArray:
     return np.mean(samples[: n_frames * length].reshape(n_frames, length) ** 2, axis=1)
 
 
-def noise_and_active_change_db(
-    degraded: NDArray, enhanced: NDArray, sample_rate: int
-) -> tuple[float, float] | None:
+def noise_and_active_change_db(degraded: NDArray, enhanced: NDArray, sample_rate: int) -> tuple[float, float] | None:
     """Return by how many dB the noise in pauses fell, and by how many the active level changed, without a reference.
 
     ``(time,)`` each.  The noise power of each version is subtracted from its active power first.  None where there is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -11,13 +12,15 @@ from pathlib import Path
 
 from resound.errors import OutputError
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 def reserve(target: Path, *, overwrite: bool) -> Path:
-    """Return a temporary path beside ``target`` with its suffix, after checking that the target may be written."""
-    if target.is_dir():
-        raise OutputError(f"{target}: is a folder; give a file name")
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target}: exists already; use --overwrite to replace it, or -o for another name")
+    """Return a temporary path beside ``target`` with its suffix, after checking that the target may be written.
+
+    Raises `OutputError`.
+    """
+    check_free(target, overwrite=overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -26,21 +29,49 @@ def reserve(target: Path, *, overwrite: bool) -> Path:
         ) from None
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{target.parent}: folder is not writable; choose another with -o")
-    return target.with_name(f".{target.stem[:60]}.{secrets.token_hex(4)}.partial{target.suffix}")
+    # File names are limited in bytes, most often to 255, and a letter may take four.
+    stem = os.fsdecode(os.fsencode(target.stem)[:60]).encode("utf-8", "ignore").decode("utf-8")
+    return target.with_name(f".{stem}.{secrets.token_hex(4)}.partial{target.suffix}")
+
+
+def check_free(target: Path, *, overwrite: bool) -> None:
+    """Raise `OutputError` where ``target`` is a folder, has an impossible name, or exists and may not be replaced."""
+    try:
+        os.stat(target)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        remedy = "a shorter one" if error.errno == errno.ENAMETOOLONG else "another"
+        raise OutputError(f"{target}: cannot be a file's name ({error.strerror}); give {remedy} with -o") from None
+    if target.is_dir():
+        raise OutputError(f"{target}: is a folder; give a file name")
+    if not overwrite:
+        raise OutputError(f"{target}: exists already; use --overwrite to replace it, or -o for another name")
+
+
+def write_failure(target: Path, error: OSError) -> OutputError:
+    """Return what to tell the user when the system refuses to write."""
+    reason = error.strerror or str(error)
+    if error.errno in DISK_FULL:
+        return OutputError(f"{target}: disk full ({reason}); free some space or choose another folder with -o")
+    return OutputError(f"{target}: cannot be written ({reason}); choose another name or folder with -o")
+
+
+def flush(temporary: Path) -> None:
+    """Have the system write a closed file to its disk: some disks tell only now that they are full."""
+    with open(temporary, "rb+") as handle:
+        os.fsync(handle.fileno())
 
 
 def commit(temporary: Path, target: Path, *, overwrite: bool) -> None:
     """Flush ``temporary`` to disk and give it its name; never replaces a file that came up meanwhile."""
     try:
-        with open(temporary, "rb+") as handle:
-            os.fsync(handle.fileno())
+        flush(temporary)
         if target.exists() and not overwrite:
             raise OutputError(f"{target}: appeared while it was being made; use --overwrite to replace it")
         os.replace(temporary, target)
     except OSError as error:
-        raise OutputError(
-            f"{target}: cannot be written ({error.strerror}); free some space or choose another -o"
-        ) from None
+        raise write_failure(target, error) from None
     finally:
         discard(temporary)
 
@@ -58,10 +89,15 @@ def atomic_file(target: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         yield temporary
         commit(temporary, target, overwrite=overwrite)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"{target}: cannot be written ({reason}); free some space or choose another -o"
-        ) from None
     finally:
         discard(temporary)
+
+
+@contextmanager
+def writing(target: Path, temporary: Path) -> Iterator[None]:
+    """Turn the system's refusal to write ``temporary`` into an `OutputError` about ``target``; flush at the end."""
+    try:
+        yield
+        flush(temporary)
+    except OSError as error:
+        raise write_failure(target, error) from None

@@ -21,9 +21,7 @@ from numpy.typing import NDArray
 from resound.audio.formats import BITS, Format, Storage
 from resound.errors import OutputError
 
-Kind = Literal[
-    "video", "audio", "single"
-]  # holds pictures too / several audio tracks and a cover / one track only
+Kind = Literal["video", "audio", "single"]  # holds pictures too / several audio tracks and a cover / one track only
 MINIMUM_BIT_RATE = 64_000  # per channel: below it a second lossy generation is heard
 FROM_LOSSLESS_BIT_RATE = 128_000  # per channel, where a lossless source becomes lossy
 
@@ -88,9 +86,7 @@ _AVI = Container(
 _TS = Container("mpegts", "video", ("aac", "ac3", "eac3", "mp2", "mp3"), ("aac", "mp2"), ("aac",), None)
 _PS = Container("vob", "video", ("mp2", "ac3", "mp3"), ("mp2", "ac3"), ("mp2", "ac3"), None)
 _FLV = Container("flv", "video", ("aac", "mp3"), ("aac",), ("aac",), None)
-_ASF = Container(
-    "asf", "video", ("mp3", "aac", "pcm_s16le", "pcm_s24le"), ("mp3", "aac"), ("pcm_s24le",), None
-)
+_ASF = Container("asf", "video", ("mp3", "aac", "pcm_s16le", "pcm_s24le"), ("mp3", "aac"), ("pcm_s24le",), None)
 _OGG = Container("ogg", "audio", ("opus", "flac"), ("opus", "flac"), ("flac",), "delay")
 
 CONTAINERS: dict[str, Container] = {
@@ -186,9 +182,7 @@ def container_for(path: Path) -> Container:
     """Return the container that a file name asks for; `OutputError` names the known ones."""
     if (container := CONTAINERS.get(path.suffix.lower())) is None:
         known = " ".join(CONTAINERS)
-        raise OutputError(
-            f"{path}: cannot write files ending in {path.suffix or 'nothing'!r}; use one of {known}"
-        )
+        raise OutputError(f"{path}: cannot write files ending in {path.suffix or 'nothing'!r}; use one of {known}")
     return container
 
 
@@ -197,9 +191,7 @@ def default_layout(n_channels: int) -> str:
     return _DEFAULT_LAYOUTS[n_channels - 1] if n_channels <= len(_DEFAULT_LAYOUTS) else f"{n_channels}c"
 
 
-def choose_encoding(
-    path: Path, container: Container, source: Format, *, layout: str, wanted: str | None
-) -> Encoding:
+def choose_encoding(path: Path, container: Container, source: Format, *, layout: str, wanted: str | None) -> Encoding:
     """Return the encoding for ``source``: in the wanted codec, else the source's own, else the nearest."""
     if wanted == "pcm":
         wanted = PCM_BY_STORAGE[source.storage]
@@ -232,9 +224,7 @@ def _encoding(codec: str, source: Format, layout: str) -> Encoding:
             ("strict", "-2"),
         )  # 32 bits counts as experimental
     if codec == "mp3":
-        options = (
-            ("reservoir", "0"),
-        )  # every packet decodes alone, so that the priming packets may be dropped
+        options = (("reservoir", "0"),)  # every packet decodes alone, so that the priming packets may be dropped
     if codec == "opus":
         options = (("vbr", "off"),)  # a variable rate would go below the source's
     return Encoding(

@@ -143,9 +143,7 @@ class StreamCopier:
         if stream.type in ("audio", "subtitle") or is_picture_track(stream):
             source_suffix = self._source_path.suffix
             better = source_suffix if source_suffix.lower() != self.path.suffix.lower() else ".mkv"
-            raise OutputError(
-                f"{self.path}: {self.path.suffix} cannot hold its {what}; give a name ending in {better}"
-            )
+            raise OutputError(f"{self.path}: {self.path.suffix} cannot hold its {what}; give a name ending in {better}")
         self.warnings.append(f"{what} left out; {self.path.suffix} cannot hold it")
         stream.discard = Discard.all
 
@@ -216,9 +214,7 @@ class StreamCopier:
         if decoded_at < earliest:
             self._n_moved += 1
             shown_at = (
-                decoded_at
-                if packet.pts is None
-                else round_ticks(packet.pts * packet.time_base / stream.time_base)
+                decoded_at if packet.pts is None else round_ticks(packet.pts * packet.time_base / stream.time_base)
             )
             packet.duration = round_ticks((packet.duration or 0) * packet.time_base / stream.time_base)
             packet.time_base = stream.time_base
@@ -230,9 +226,7 @@ class StreamCopier:
         """Copy what is left."""
         self.copy_until(output, None)
         if self._n_moved:
-            self.warnings.append(
-                f"{self._n_moved} copied packets had time stamps out of order; moved by a tick"
-            )
+            self.warnings.append(f"{self._n_moved} copied packets had time stamps out of order; moved by a tick")
         tracks = [stream.index for stream in output.streams if stream.type != "attachment"]
         self._pixel_shapes = {tracks.index(index): shape for index, shape in self._pixel_shapes.items()}
 

@@ -91,17 +91,13 @@ class ContainerWriter:
                 )
             return False
         if reader.has_pictures and kind != "video":
-            self.warnings.append(
-                f"only the restored track is written; {self.path.suffix} files hold no picture"
-            )
+            self.warnings.append(f"only the restored track is written; {self.path.suffix} files hold no picture")
             return False
         return kind != "single"
 
     def _choose_encoding(self, source: Reader, audio_codec: str | None) -> Encoding:
         layout = self._reader.layout if self._reader else default_layout(source.format.n_channels)
-        encoding = choose_encoding(
-            self.path, self._container_kind, source.format, layout=layout, wanted=audio_codec
-        )
+        encoding = choose_encoding(self.path, self._container_kind, source.format, layout=layout, wanted=audio_codec)
         if self._reader and audio_codec is None and encoding.codec != source.format.codec:
             self.warnings.append(
                 f"{source.format.codec} cannot be written to {self.path.suffix}; the track is "
@@ -127,9 +123,7 @@ class ContainerWriter:
     def _open(self) -> None:
         """Open the muxer, set up its streams, and write the header."""
         self._copier = (
-            StreamCopier(self.path, self._container_kind, self._reader, self.warnings)
-            if self._reader
-            else None
+            StreamCopier(self.path, self._container_kind, self._reader, self.warnings) if self._reader else None
         )
         try:
             self._output = av.open(
@@ -168,9 +162,7 @@ class ContainerWriter:
         if self._copier is None:
             return rate
         source = self._copier.source
-        both = math.lcm(
-            rate, *(stream.time_base.denominator for stream in source.streams if stream.time_base)
-        )
+        both = math.lcm(rate, *(stream.time_base.denominator for stream in source.streams if stream.time_base))
         return both if both * ((source.duration or 0) / av.time_base + 1) < 2**31 else rate
 
     def _add_streams(self, output: OutputContainer) -> None:
@@ -251,11 +243,7 @@ class ContainerWriter:
         """Take packets from the encoder; hold the newest back, because the last one is cut to length."""
         for packet in packets:
             first = self._first_sample(packet)
-            if (
-                not packet.size
-                or first < -self._delay_told()
-                or (self._end is not None and first >= self._end)
-            ):
+            if not packet.size or first < -self._delay_told() or (self._end is not None and first >= self._end):
                 continue
             if self._held is not None:
                 self._mux_audio(self._held)
@@ -317,11 +305,18 @@ class ContainerWriter:
             undo.callback(self._abort)
             if exc_type is not None:
                 return
-            try:
-                self._finish()
-            except (av.FFmpegError, ValueError, OSError) as error:
-                raise self._failed(error) from None
+            self.finish()
             atomic.commit(self._temporary, self.path, overwrite=self._overwrite)
+
+    def finish(self) -> None:
+        """Flush the encoder, copy what is left, and close: the file is complete, but for its name."""
+        if self._output is None:
+            return
+        try:
+            self._finish()
+            atomic.flush(self._temporary)
+        except (av.FFmpegError, ValueError, OSError) as error:
+            raise self._failed(error) from None
 
     def _finish(self) -> None:
         assert self._output is not None
@@ -353,15 +348,11 @@ class ContainerWriter:
     def _failed(self, error: Exception) -> OutputError:
         reason = getattr(error, "strerror", None) or str(error)
         if isinstance(error, OSError) and not isinstance(error, ValueError):
-            return OutputError(
-                f"{self.path}: cannot be written ({reason}); free some space or choose another -o"
-            )
+            return atomic.write_failure(self.path, error)
         remedy = "give a name ending in .mkv"
         if self._reader and self._reader.path.suffix.lower() != self.path.suffix.lower():
             remedy = f"give a name ending in {self._reader.path.suffix}, as the source has"
-        return OutputError(
-            f"{self.path}: {self.path.suffix} does not take what is to be copied ({reason}); {remedy}"
-        )
+        return OutputError(f"{self.path}: {self.path.suffix} does not take what is to be copied ({reason}); {remedy}")
 
 
 def _set_end_padding(packet: av.Packet, n_samples: int) -> None:

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def set_audio_edit(
-    path: Path, *, audio_track: int, start: Fraction, priming: Fraction, length: Fraction
-) -> bool:
+def set_audio_edit(path: Path, *, audio_track: int, start: Fraction, priming: Fraction, length: Fraction) -> bool:
     """Make an audio track (number from 0) start at ``start``, skip ``priming``, last ``length`` (seconds).
 
     Return whether it was done; False where the file does not end in its ``moov`` box or has no such track.
@@ -78,9 +76,7 @@ def _timescale(header: bytes) -> int:
     return int(struct.unpack_from(">I", header, 20 if header[0] == 1 else 12)[0])
 
 
-def _edit_moov(
-    moov: bytes, audio_track: int, start: Fraction, priming: Fraction, length: Fraction
-) -> bytes | None:
+def _edit_moov(moov: bytes, audio_track: int, start: Fraction, priming: Fraction, length: Fraction) -> bytes | None:
     """Return the ``moov`` box with one audio track's edit list replaced, None where the track is missing."""
     movie_scale = _timescale(_child(moov[8:], b"mvhd"))
     parts, n_audio, done = [], 0, False
@@ -93,9 +89,7 @@ def _edit_moov(
     return _box(b"moov", b"".join(parts)) if done else None
 
 
-def _edit_track(
-    track: bytes, movie_scale: int, start: Fraction, priming: Fraction, length: Fraction
-) -> bytes:
+def _edit_track(track: bytes, movie_scale: int, start: Fraction, priming: Fraction, length: Fraction) -> bytes:
     """Return a ``trak`` payload with a fresh edit list: empty until ``start``, then sound after priming."""
     scale = _timescale(_child(_child(track, b"mdia"), b"mdhd"))
     edits = [(round(length * movie_scale), round(priming * scale))]

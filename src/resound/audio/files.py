@@ -158,9 +158,7 @@ def _check_readable(path: Path) -> None:
         with open(path, "rb"):
             pass
     except OSError as error:
-        reason = (
-            "no permission to read it" if isinstance(error, PermissionError) else error.strerror or str(error)
-        )
+        reason = "no permission to read it" if isinstance(error, PermissionError) else error.strerror or str(error)
         raise InputError(f"{path}: cannot be opened ({reason}); check its permissions and its disk") from None
 
 
@@ -174,10 +172,7 @@ def _check_not_text(path: Path) -> None:
     """Raise `InputError` when the file begins like text: PyAV would take it for subtitles."""
     with open(path, "rb") as handle:
         start = handle.read(256)
-    if (
-        all(byte in string.printable.encode() or byte >= 0x80 for byte in start)
-        and start[:1] not in b"\xff\x0b"
-    ):
+    if all(byte in string.printable.encode() or byte >= 0x80 for byte in start) and start[:1] not in b"\xff\x0b":
         shown = start[:24].decode("utf-8", "replace").strip().replace("\n", " ").replace("\r", "")
         if shown.isprintable() and "\ufffd" not in shown[:-1]:
             raise InputError(f"{path}: is text, not sound (begins with {shown!r}); give {READABLE}")
@@ -203,9 +198,7 @@ def _check_not_source(path: Path, source: Path) -> None:
     except OSError:
         same = False
     if same or os.path.abspath(path) == os.path.abspath(source):
-        raise OutputError(
-            f"{path}: is the input itself, which is never overwritten; give another name with -o"
-        )
+        raise OutputError(f"{path}: is the input itself, which is never overwritten; give another name with -o")
 
 
 def _check_suffix(path: Path) -> None:

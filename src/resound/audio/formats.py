@@ -86,6 +86,13 @@ class Writer(Protocol):
         """Append ``(channel, time)``; return the samples as stored (rounded to the storage type, clipped)."""
         ...
 
+    def finish(self) -> None:
+        """Complete the file under its temporary name, on the disk; what is left to do cannot run out of space.
+
+        Leaving the context does it too.  May be called once all is written.
+        """
+        ...
+
     @property
     def audio_md5(self) -> str:
         """MD5 of the samples handed to the encoder so far, interleaved little-endian in their storage type."""

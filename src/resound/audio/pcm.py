@@ -17,7 +17,6 @@ Facts about libsndfile 1.2.2 that shape this module, each measured:
 
 from __future__ import annotations
 
-import errno
 import io
 import math
 import os
@@ -105,9 +104,7 @@ class NotASoundFile(InputError):
 class PcmReader:
     """A sound file opened by libsndfile; see `resound.audio.formats.Reader`."""
 
-    def __init__(
-        self, path: Path, *, start_seconds: float = 0.0, duration_seconds: float | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, start_seconds: float = 0.0, duration_seconds: float | None = None) -> None:
         self.path = path
         self.warnings: list[str] = []
         self._file = _open(path)
@@ -153,9 +150,7 @@ class PcmReader:
             file.seek(start)
         if self._header.missing_bytes and file.format != "MP3":  # there, what can be decoded tells
             missing = self._header.missing_bytes / self._header.bytes_per_second
-            self.warnings.append(
-                f"{self.path}: cut off; {missing:.2f} s that its header promises are missing"
-            )
+            self.warnings.append(f"{self.path}: cut off; {missing:.2f} s that its header promises are missing")
         lossy = file.subtype not in LOSSLESS
         lossy_storage: Storage = "float32" if file.subtype in TRANSFORM_CODECS else "int16"
         bit_rate = None
@@ -275,9 +270,7 @@ class PcmReader:
             and n_read == self._file.frames
             and self.audio_md5 != self._header.audio_md5
         ):
-            self.warnings.append(
-                f"{self.path}: its sound does not match its own checksum; the file is damaged"
-            )
+            self.warnings.append(f"{self.path}: its sound does not match its own checksum; the file is damaged")
 
     @property
     def audio_md5(self) -> str:
@@ -422,9 +415,7 @@ class PcmWriter:
     def __enter__(self) -> PcmWriter:
         try:
             with self._failures():
-                split, inserted = tags.prologue(
-                    self._metadata, self._encoding.container, may_grow=self._may_grow
-                )
+                split, inserted = tags.prologue(self._metadata, self._encoding.container, may_grow=self._may_grow)
                 self._sink = _Sink(self._temporary, split=split, inserted=inserted)
                 self._file = self._open_encoder(self._sink)
         except BaseException:
@@ -457,16 +448,12 @@ class PcmWriter:
             raise ValueError("a PcmWriter is written to inside its with-block")
         if not np.isfinite(block).all():
             at_seconds = self._n_samples / self.format.sample_rate
-            raise OutputError(
-                f"{self.path}: the result near {at_seconds:.2f} s is not finite; use another model"
-            )
+            raise OutputError(f"{self.path}: the result near {at_seconds:.2f} s is not finite; use another model")
         values, stored = self._quantiser.quantise(block)
         self.n_clipped = self._quantiser.n_clipped
         frames: NDArray[Any] = np.ascontiguousarray(values.T)
         if self._encoding.storage.startswith("int"):
-            frames = frames << (
-                32 - BITS[self._encoding.storage]
-            )  # libsndfile takes integers in the highest bits
+            frames = frames << (32 - BITS[self._encoding.storage])  # libsndfile takes integers in the highest bits
         with self._failures():
             for first in range(0, len(frames), MAX_FRAMES_PER_WRITE):
                 self._file.write(frames[first : first + MAX_FRAMES_PER_WRITE])
@@ -478,9 +465,7 @@ class PcmWriter:
         """Refuse to go on where the header could no longer count what was written."""
         container = self._encoding.container
         if container in FOUR_GIGABYTE_CONTAINERS and n_bytes > containers.FOUR_GIGABYTES:
-            raise OutputError(
-                f"{self.path}: {container} holds at most 4 GB, and this takes more; write a .wav"
-            )
+            raise OutputError(f"{self.path}: {container} holds at most 4 GB, and this takes more; write a .wav")
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -494,7 +479,7 @@ class PcmWriter:
             if self._sink is not None and self._sink.failure is not None:
                 raise self._sink.failure
         except OSError as error:
-            raise OutputError(_write_failure(self.path, error)) from None
+            raise atomic.write_failure(self.path, error) from None
 
     def _refusal(self, reason: str) -> str:
         form = self.format
@@ -506,20 +491,23 @@ class PcmWriter:
     def __exit__(self, exc_type: type[BaseException] | None, *exc: object) -> None:
         try:
             if exc_type is None:
-                self._finish()
+                self.finish()
+                atomic.commit(self._temporary, self.path, overwrite=self._overwrite)
         finally:
             self._discard()
 
-    def _finish(self) -> None:
-        """Close the encoder, put the metadata in, and give the file its name."""
-        assert self._file is not None and self._sink is not None
+    def finish(self) -> None:
+        """Close the encoder and put the metadata in: the file is complete, but for its name."""
+        if self._file is None or self._sink is None:
+            return
         with self._failures():
             self._file.close()
             self._sink.finish()
             container = self._encoding.container
             tags.finish(self._temporary, self._metadata, container, n_samples=self._n_samples)
+            atomic.flush(self._temporary)
         self.format = replace(self.format, n_samples=self._n_samples)
-        atomic.commit(self._temporary, self.path, overwrite=self._overwrite)
+        self._file = None
 
     def _discard(self) -> None:
         """Close whatever is open and remove the temporary file; nothing to do after a commit."""
@@ -530,13 +518,6 @@ class PcmWriter:
             self._sink.close()
         self._file = None
         atomic.discard(self._temporary)
-
-
-def _write_failure(path: Path, error: OSError) -> str:
-    reason = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{path}: disk full ({reason}); free some space or choose another folder with -o"
-    return f"{path}: cannot be written ({reason}); choose another name or folder with -o"
 
 
 class _Sink:
@@ -650,15 +631,11 @@ def _narrowest_subtype(path: Path, container: str, storage: Storage) -> tuple[st
     for subtype in exact:
         if subtype in offered:
             return subtype, []
-    rounded = next(
-        subtype for subtype in ("FLOAT", "PCM_32", "PCM_24", "PCM_16", "PCM_S8") if subtype in offered
-    )
+    rounded = next(subtype for subtype in ("FLOAT", "PCM_32", "PCM_24", "PCM_16", "PCM_S8") if subtype in offered)
     if storage == "int32" and "PCM_24" in offered:
         rounded = "PCM_24"
     bits = BITS[LOSSLESS[rounded]]
-    return rounded, [
-        f"{path}: {container} holds at most {bits} bit; {storage} samples are rounded (a .wav keeps them)"
-    ]
+    return rounded, [f"{path}: {container} holds at most {bits} bit; {storage} samples are rounded (a .wav keeps them)"]
 
 
 def _lossy_encoding(path: Path, container: str, source: Format) -> Encoding:
@@ -733,9 +710,7 @@ def open_writer_like(path: Path, source: Reader, *, overwrite: bool, history: st
     writer = _new_writer(path, source.format, encoding, metadata=metadata, overwrite=overwrite)
     writer.warnings += warnings + tag_warnings + [f"{path}: {warning}" for warning in fit_warnings]
     if isinstance(source, PcmReader) and source.start_sample and tags.has_time_marks(metadata):
-        writer.warnings.append(
-            f"{path}: an excerpt; its time marks still count from the start of {source.path}"
-        )
+        writer.warnings.append(f"{path}: an excerpt; its time marks still count from the start of {source.path}")
     return writer
 
 

@@ -346,9 +346,7 @@ def fit(
     if family in ("FLAC", "Ogg") and metadata.comments:
         return _comments_between(metadata, family)
     fitted = _from_texts(metadata.texts, family)
-    carried = {
-        key for key in metadata.texts if fitted.family in ("FLAC", "Ogg") or fitted.family in NAMES[key]
-    }
+    carried = {key for key in metadata.texts if fitted.family in ("FLAC", "Ogg") or fitted.family in NAMES[key]}
     lost = _names_of_lost(metadata, carried=carried)
     where = f"{metadata.family} to {container}"
     return fitted, [f"metadata not carried from {where}: {', '.join(lost)}"] if lost else []
@@ -373,8 +371,7 @@ def _names_of_lost(metadata: Metadata, *, carried: set[str]) -> list[str]:
                 continue
             lost.append(name[:4].decode("latin-1").strip())
     entries = (
-        entry.partition(b"=")[0].decode("utf-8", "replace").upper()
-        for entry in _comment_entries(metadata.comments)
+        entry.partition(b"=")[0].decode("utf-8", "replace").upper() for entry in _comment_entries(metadata.comments)
     )
     lost += [entry for entry in entries if entry not in carried and entry not in ("ENCODER", "DESCRIPTION")]
     return sorted(set(lost))
@@ -484,9 +481,7 @@ def _ixml_with_history(payload: bytes, history: str) -> bytes:
 
 
 def _is_well_formed(payload: bytes) -> bool:
-    if b"<!" in payload.replace(b"<!--", b"").replace(
-        b"<![CDATA[", b""
-    ):  # no entities: they may expand for ever
+    if b"<!" in payload.replace(b"<!--", b"").replace(b"<![CDATA[", b""):  # no entities: they may expand for ever
         return False
     try:
         ElementTree.fromstring(payload.rstrip(b"\0 \r\n\t"))
@@ -510,9 +505,7 @@ def prologue(metadata: Metadata, container: str, *, may_grow: bool = False) -> t
         return split, room + b"".join(_iff_block(name, payload, order) for name, payload in metadata.before)
     if metadata.family == "Wave64":
         # All before the sound: libsndfile takes up to 7 bytes of what follows it for sound.
-        return 40, b"".join(
-            _w64_block(name, payload) for name, payload in (*metadata.before, *metadata.after)
-        )
+        return 40, b"".join(_w64_block(name, payload) for name, payload in (*metadata.before, *metadata.after))
     if metadata.family == "AIFF":
         return 12, b"".join(_iff_block(name, payload, ">I") for name, payload in metadata.before)
     if metadata.family == "MP3":

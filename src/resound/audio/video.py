@@ -144,9 +144,7 @@ class ContainerReader:
         self._n_corrupt = self._n_not_finite = 0
         self._gap_seconds = self._overlap_seconds = 0.0
         self._clock_was_reset = self._just_lost_a_packet = False
-        self._packets_start: Fraction | None = (
-            None  # where the first packet, priming included, says that it starts
-        )
+        self._packets_start: Fraction | None = None  # where the first packet, priming included, says that it starts
         self._first_packet = b""
         self._packets_end: Fraction | None = None  # where the last packet says that it ends
         self._last_frame: av.AudioFrame | None = None  # known once everything is decoded
@@ -179,9 +177,7 @@ class ContainerReader:
         """Return the wanted audio stream, with a word on which it is where there are several."""
         tracks = self._container.streams.audio
         if not tracks:
-            what = (
-                "has no audio track (video only)" if self._container.streams.video else "has no audio track"
-            )
+            what = "has no audio track (video only)" if self._container.streams.video else "has no audio track"
             raise InputError(f"{self.path}: {what}; give a file with sound")
         if audio_track is None:
             marked = (n for n, track in enumerate(tracks, 1) if track.disposition & Disposition.default)
@@ -190,9 +186,7 @@ class ContainerReader:
             number = audio_track
         else:
             only = "1 audio track" if len(tracks) == 1 else f"{len(tracks)} audio tracks"
-            raise InputError(
-                f"{self.path}: has {only}, not track {audio_track}; use --audio-track 1 to {len(tracks)}"
-            )
+            raise InputError(f"{self.path}: has {only}, not track {audio_track}; use --audio-track 1 to {len(tracks)}")
         track = tracks[number - 1]
         if track.codec_context is None:
             raise InputError(
@@ -276,9 +270,7 @@ class ContainerReader:
             if packet.size and packet.duration and packet.pts is not None:
                 end = (packet.pts + packet.duration) * packet.time_base
                 if self._packets_start is None:
-                    self._first_packet = (
-                        bytes(packet)[:4] if self._stream.name in ("mp2float", "mp3float") else b""
-                    )
+                    self._first_packet = bytes(packet)[:4] if self._stream.name in ("mp2float", "mp3float") else b""
                     self._packets_start = packet.pts * packet.time_base
             try:
                 frames = self._stream.decode(packet)
@@ -302,9 +294,7 @@ class ContainerReader:
     def _damaged(self, error: av.FFmpegError) -> None:
         """Count damage in the container; a disk that cannot be read is another matter."""
         if isinstance(error, OSError) and not isinstance(error, ValueError):
-            raise InputError(
-                f"{self.path}: cannot be read to its end ({error.strerror}); copy it anew"
-            ) from None
+            raise InputError(f"{self.path}: cannot be read to its end ({error.strerror}); copy it anew") from None
         self._n_corrupt += 1
 
     def _padding(self, frame: av.AudioFrame) -> int:

@@ -64,7 +64,8 @@ class Declick:
         if len(samples) < 8 * self.order or not np.any(samples):
             return 0
         model = fit_segments(samples, self.order, round(SEGMENT_SECONDS * self.sample_rate))
-        return int(scipy.ndimage.label(find_clicks(samples, model, self.sample_rate, self.config))[1])
+        clicks = find_clicks(samples, model, self.sample_rate, self.config)
+        return int(np.count_nonzero(np.diff(clicks.astype(np.int8)) == 1))
 
     def _repair(self, samples: NDArray) -> NDArray:
         if len(samples) < 8 * self.order or not np.any(samples):
@@ -120,7 +121,7 @@ def borrow_clean_models(model: SegmentModel, clicks: NDArray) -> SegmentModel:
     size, n_segments = model.segment_samples, len(model.coefficients)
     padded = np.zeros((n_segments + 1) * size, dtype=bool)
     padded[size // 2 : size // 2 + len(clicks)] = clicks
-    halves = padded.reshape(-1, size).any(axis=1)
+    halves = np.logical_or.reduce(padded.reshape(-1, size), axis=1)
     spoiled = halves[:-1] | halves[1:]  # the fit of a segment sees half a segment beyond it on both sides
     numbers = np.arange(n_segments)
     clean = np.flatnonzero(~spoiled)
@@ -189,7 +190,7 @@ def find_clicks(samples: NDArray, model: SegmentModel, sample_rate: int, config:
     above = error > config.edge * scale + np.finfo(np.float64).tiny
     # a click rings on through the filter: gaps shorter than this belong to it
     join = max(2, round(0.00015 * sample_rate))
-    above = scipy.ndimage.binary_closing(np.pad(above, join), np.ones(join))[join:-join] | candidates
+    above = scipy.ndimage.binary_closing(np.pad(above, join), np.ones(join, dtype=bool))[join:-join] | candidates
     labels, n_labels = scipy.ndimage.label(above)
     lengths = np.bincount(labels, minlength=n_labels + 1)
     chosen = np.zeros(n_labels + 1, dtype=bool)
@@ -231,14 +232,10 @@ def interpolate(samples: NDArray, unknown: NDArray, model: SegmentModel) -> None
 def group_unknowns(positions: NDArray, order: int) -> list[NDArray]:
     """Return the positions in groups that do not see each other through a model of this order."""
     groups = np.split(positions, np.flatnonzero(np.diff(positions) > order) + 1)
-    return [
-        group[first : first + MAX_UNKNOWN] for group in groups for first in range(0, len(group), MAX_UNKNOWN)
-    ]
+    return [group[first : first + MAX_UNKNOWN] for group in groups for first in range(0, len(group), MAX_UNKNOWN)]
 
 
-def solve_groups(
-    samples: NDArray, known: NDArray, groups: list[NDArray], size: int, model: SegmentModel
-) -> None:
+def solve_groups(samples: NDArray, known: NDArray, groups: list[NDArray], size: int, model: SegmentModel) -> None:
     """Solve groups of at most ``size`` unknowns at once and write them into ``samples``."""
     order = model.order
     positions = np.stack([np.pad(group, (0, size - len(group)), mode="edge") for group in groups])

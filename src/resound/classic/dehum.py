@@ -43,9 +43,7 @@ class DehumConfig(BaseModel):
     )
     tolerance_hz: float = Field(0.6, gt=0, le=5, description="how far from there the fundamental may be")
     max_harmonics: int = Field(32, ge=1, le=100, description="how many multiples are removed")
-    prominence_db: float = Field(
-        8.0, ge=3, le=40, description="a line stands this far above its surroundings"
-    )
+    prominence_db: float = Field(8.0, ge=3, le=40, description="a line stands this far above its surroundings")
 
 
 class Dehum:
@@ -96,9 +94,7 @@ def line_spectrum(samples: NDArray, sample_rate: int) -> tuple[NDArray, float]:
     spectra = []
     for channel in samples:
         frames = sliding_window_view(channel, length)[:: length // 4]
-        spectra.append(
-            np.median([np.abs(scipy.fft.rfft(frame * window, n_fft)) ** 2 for frame in frames], axis=0)
-        )
+        spectra.append(np.median([np.abs(scipy.fft.rfft(frame * window, n_fft)) ** 2 for frame in frames], axis=0))
     hz = sample_rate / n_fft
     level_db = 10 * np.log10(np.mean(spectra, axis=0) + np.finfo(np.float64).tiny)
     surroundings = scipy.ndimage.median_filter(level_db[::4], size=int(12 / (4 * hz)) | 1, mode="nearest")
@@ -107,9 +103,7 @@ def line_spectrum(samples: NDArray, sample_rate: int) -> tuple[NDArray, float]:
 
 def candidate_fundamentals(config: DehumConfig) -> NDArray:
     """Return the frequencies to try, in steps of 0.01 Hz."""
-    centres = (
-        [config.fundamental_hz] if config.fundamental_hz else [m * s for m in MAINS_HZ for s in FILM_SPEEDS]
-    )
+    centres = [config.fundamental_hz] if config.fundamental_hz else [m * s for m in MAINS_HZ for s in FILM_SPEEDS]
     return np.unique(
         np.concatenate([np.arange(c - config.tolerance_hz, c + config.tolerance_hz, 0.01) for c in centres])
     )
@@ -147,7 +141,8 @@ def is_steady(samples: NDArray, comb: Comb, sample_rate: int) -> bool:
     """Tell whether the lowest line of ``(channel, time)`` samples is held like hum, not struck again like a bass.
 
     Speech and music add to its amplitude here and there, but nothing takes it away: its lower quantile stays near its
-    median.  Measured: 0.45 to 0.77 for hum in 17 films, discs and speeches, 0.06 and 0.31 for bass loops on 60 and 48 Hz.
+    median.  Measured: 0.45 to 0.77 for hum in 17 films, discs and speeches, 0.06 and 0.31 for bass loops on 60 and
+    48 Hz.
     """
     mix = samples.mean(axis=0) if len(samples) > 1 else samples[0]
     carrier = np.exp(1j * comb.harmonics[0] * track_phase(mix, comb, sample_rate))
@@ -170,9 +165,7 @@ def comb_signal(samples: NDArray, comb: Comb, sample_rate: int) -> NDArray:
             for part in (envelope.real, envelope.imag)
         )
         moment = np.arange(len(samples))
-        hum += 2 * (
-            np.interp(moment, times, real) * carrier.real - np.interp(moment, times, imaginary) * carrier.imag
-        )
+        hum += 2 * (np.interp(moment, times, real) * carrier.real - np.interp(moment, times, imaginary) * carrier.imag)
     return hum
 
 
@@ -203,9 +196,7 @@ def track_phase(samples: NDArray, comb: Comb, sample_rate: int) -> NDArray:
     if len(times) < 2:
         return nominal
     slope = np.average(slopes, axis=0, weights=np.asarray(weights) + np.finfo(np.float64).tiny)
-    slope = scipy.ndimage.median_filter(
-        slope, round(MEDIAN_SECONDS / ENVELOPE_HOP_SECONDS) | 1, mode="nearest"
-    )
+    slope = scipy.ndimage.median_filter(slope, round(MEDIAN_SECONDS / ENVELOPE_HOP_SECONDS) | 1, mode="nearest")
     hop = times[1] - times[0]
     per_sample = np.interp(np.arange(len(samples)), times[:-1] + hop / 2, slope / hop)
     return nominal + np.cumsum(per_sample)

@@ -17,7 +17,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:  # fmt: skip
     """Tell a recording's format, level, noise floor, bandwidth, hum and clicks."""
-    from resound.errors import ResoundError
+    from resound.errors import ResoundError, one_line
     from resound.inference.inspect import inspect_recording
     from resound.inference.naming import expand
 
@@ -27,7 +27,7 @@ def command(
         try:
             inspection = inspect_recording(path, audio_track=audio_track)
         except ResoundError as error:
-            print(f"resound: {error}", file=sys.stderr)
+            print(f"resound: {one_line(error)}", file=sys.stderr)
             failed = True
             continue
         found.append(inspection)

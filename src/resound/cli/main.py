@@ -5,10 +5,11 @@ Exit status: 0 success, 1 failure, 2 wrong usage of the command line, 130 interr
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 # One thread is as fast for what we do, and leaves the other cores to --jobs.  Set before numpy is imported.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -17,7 +18,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import typer
 
 from resound.cli import demo, info, restore
-from resound.errors import ResoundError
+from resound.errors import ResoundError, one_line
 
 app = typer.Typer(
     name="resound",
@@ -50,29 +51,43 @@ def _root(
     pass
 
 
+class Interrupted(BaseException):
+    """Ctrl-C or a request to end.  Not a KeyboardInterrupt, which typer would swallow without a word."""
+
+
 def main() -> None:
     """Run the command line; whatever the user can cause ends in one line on stderr."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _ends():
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold bytes that are no text
     try:
         app()
     except ResoundError as error:
         _fail(str(error), 1)
-    except KeyboardInterrupt:
+    except (Interrupted, KeyboardInterrupt):
         _fail("interrupted; nothing half-written was left", 130)
     except BrokenPipeError:
         # whoever read our output has gone; keep the interpreter from complaining when it flushes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except MemoryError:
-        _fail(
-            "out of memory; restore fewer files at a time (--jobs 1) or an excerpt (--start, --duration)", 1
-        )
+        _fail("out of memory; restore fewer files at a time (--jobs 1) or an excerpt (--start, --duration)", 1)
+
+
+def _ends() -> tuple[int, ...]:
+    """Return the signals by which a user or a system ends a program; Windows has no SIGHUP."""
+    return tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
+    """Raise once: a second Ctrl-C must not interrupt the tidying up after the first."""
+    for number in _ends():
+        signal.signal(number, signal.SIG_IGN)
+    raise Interrupted
 
 
-def _fail(message: str, status: int) -> None:
-    print(f"resound: {message}", file=sys.stderr)
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"resound: {one_line(message)}", file=sys.stderr)
     raise SystemExit(status)

@@ -15,36 +15,61 @@ if TYPE_CHECKING:
 def command(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Recordings, videos, folders or patterns.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE|DIR", help="Where to. Default: <stem>_restored.<ext> beside the input.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE|DIR", help="Where to. Default: <stem>_restored.<ext> beside the input."
+        ),
     ] = None,
     model: Annotated[str, typer.Option(metavar="NAME|PATH", help="auto, classic, or an .onnx file.")] = "auto",
     strength: Annotated[float, typer.Option(metavar="0..1", help="How much of the restoration to take.")] = 1.0,
     max_reduction: Annotated[
-        float | None, typer.Option(metavar="DB", help="Never lower the noise by more. Clicks and hum are repaired in full. Default 12 for classic.")
+        float | None,
+        typer.Option(
+            metavar="DB",
+            help="Never lower the noise by more. Clicks and hum are repaired in full. Default 12 for classic.",
+        ),
     ] = None,
     removed: Annotated[
         Path | None, typer.Option(metavar="FILE|DIR", help="Also write what was removed: input minus output.")
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(metavar="PNG|DIR", help="Also draw the spectrograms before, after, and removed.")
+        Path | None,
+        typer.Option(metavar="PNG|DIR", help="Also draw the spectrograms before, after, and removed."),
     ] = None,
-    only: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Run only this stage: declick, dehum, dehiss. Repeatable.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STAGE", help="Run only this stage: declick, dehum, dehiss. Repeatable."),
+    ] = None,
     skip: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Leave this stage out. Repeatable.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the chain, such as dehiss.max_reduction_db=18. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting of the chain, such as dehiss.max_reduction_db=18. Repeatable.",
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="YAML", help="Settings of the chain from a file.")] = None,
-    start: Annotated[float, typer.Option(metavar="S", help="Restore only an excerpt: where it starts, in seconds.")] = 0.0,
+    start: Annotated[
+        float, typer.Option(metavar="S", help="Restore only an excerpt: where it starts, in seconds.")
+    ] = 0.0,
     duration: Annotated[float | None, typer.Option(metavar="S", help="... and how long it is.")] = None,
-    audio_track: Annotated[int | None, typer.Option(metavar="N", help="Which sound track of a video, counted from 1.")] = None,
+    audio_track: Annotated[
+        int | None, typer.Option(metavar="N", help="Which sound track of a video, counted from 1.")
+    ] = None,
     audio_codec: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Codec of the restored track in a video. Default: the original's.")
+        str | None,
+        typer.Option(metavar="NAME", help="Codec of the restored track in a video. Default: the original's."),
     ] = None,
     jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", help="Recordings at a time; 0: one per core.")] = 1,
-    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave out what has a result already.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results. Inputs are never replaced.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave out what has a result already.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing results. Inputs are never replaced.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Restore recordings: clicks, hum and noise go; picture, tags, length and level stay.
 
     Example: resound restore film.mkv --strength 0.8 --removed noise.wav
@@ -81,19 +106,23 @@ def command(
 
 def show_batch(batch: Batch, run: Any, *, quiet: bool) -> list[Outcome]:
     """Run the batch with a bar on a terminal, plain lines in a pipe; return all outcomes."""
+    from contextlib import closing
+
     outcomes: list[Outcome] = []
     if sys.stderr.isatty():
         from resound.cli.progress import RestoreBars
 
-        with RestoreBars(len(batch.tasks)) as bars:
-            for outcome in run(batch, bars.advance):
+        # closing: an interrupt while we print must stop the workers, too
+        with RestoreBars(len(batch.tasks)) as bars, closing(run(batch, bars.advance)) as running:
+            for outcome in running:
                 outcomes.append(outcome)
                 bars.finish(outcome.task)
                 say(outcome, bars.print, quiet=quiet)
     else:
-        for outcome in run(batch, None):
-            outcomes.append(outcome)
-            say(outcome, typer.echo, quiet=quiet)
+        with closing(run(batch, None)) as running:
+            for outcome in running:
+                outcomes.append(outcome)
+                say(outcome, typer.echo, quiet=quiet)
     if len(outcomes) > 1 and not quiet:
         typer.echo(summary(outcomes))
     return outcomes
@@ -101,11 +130,13 @@ def show_batch(batch: Batch, run: Any, *, quiet: bool) -> list[Outcome]:
 
 def say(outcome: Outcome, echo: Any, *, quiet: bool) -> None:
     """Tell how one recording fared: results to stdout, faults and warnings to stderr."""
+    from resound.errors import one_line
+
     if outcome.error:
-        print(f"resound: {outcome.error}", file=sys.stderr)
+        print(f"resound: {one_line(outcome.error)}", file=sys.stderr)
     elif outcome.report:
         for warning in outcome.report.warnings:
-            print(f"resound: warning: {warning}", file=sys.stderr)
+            print(f"resound: warning: {one_line(warning)}", file=sys.stderr)
         if not quiet:
             echo(describe(outcome))
     elif not quiet:
@@ -116,17 +147,14 @@ def describe(outcome: Outcome) -> str:
     """Return one line about a restored recording."""
     report = outcome.report
     assert report is not None
-    stages = ", ".join(
-        f"{name} {'nothing' if db is None else f'{db:.1f} dB'}" for name, db in report.stages.items()
-    )
+    stages = ", ".join(f"{name} {'nothing' if db is None else f'{db:.1f} dB'}" for name, db in report.stages.items())
     return f"{report.output}  {clock(report.duration_seconds)}  removed: {stages}"
 
 
 def summary(outcomes: list[Outcome]) -> str:
     """Return the last line about a batch."""
     counts = {
-        status: sum(outcome.status == status for outcome in outcomes)
-        for status in ("restored", "skipped", "failed")
+        status: sum(outcome.status == status for outcome in outcomes) for status in ("restored", "skipped", "failed")
     }
     return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
 

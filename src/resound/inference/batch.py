@@ -7,13 +7,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from resound.errors import ConfigError, ResoundError
-from resound.inference.naming import Task
+from resound.inference.naming import Task, check_apart, names_one_file
 from resound.inference.pipeline import Options, Report, restore_file
 
 POLL_SECONDS = 0.1
@@ -46,16 +47,26 @@ class Batch:
     n_jobs: int = 1
 
     def __post_init__(self) -> None:
-        """Check the number of jobs.  Raises `ConfigError`."""
+        """Check the number of jobs, and that no two files to write are one.  Raises `ConfigError`."""
         if self.n_jobs < 0:
             raise ConfigError(f"jobs is {self.n_jobs}; give 1 or more, or 0 for one per core")
+        for target, kind in ((self.removed, "--removed"), (self.picture, "--picture")):
+            if target is not None and len(self.tasks) > 1 and names_one_file(target):
+                raise ConfigError(f"{target}: is one file's name, for several recordings; give {kind} a folder")
+        if len(self.tasks) > 1:  # a single one is checked where it is restored
+            check_apart((target, task.source) for task in self.tasks for target in self.targets(task))
+
+    def targets(self, task: Task) -> list[Path]:
+        """Return the recordings and pictures that a task writes."""
+        removed, picture = self.companion(task, self.removed, ".wav"), self.companion(task, self.picture, ".png")
+        return [path for path in (task.output, removed, picture) if path is not None]
 
     def companion(self, task: Task, target: Path | None, suffix: str) -> Path | None:
         """Return where a task's removed part or picture goes: the target itself for a single recording."""
-        if target is None or (len(self.tasks) == 1 and not target.is_dir() and target.suffix):
+        if target is None or (len(self.tasks) == 1 and names_one_file(target)):
             return target
         kind = "_removed" if suffix == ".wav" else ""
-        return target / f"{task.output.stem}{kind}{suffix}"
+        return target / task.subfolder / f"{task.output.stem}{kind}{suffix}"
 
 
 # (task, seconds done, seconds in all if known)
@@ -87,6 +98,13 @@ def run_task(batch: Batch, task: Task, progress: TaskProgress | None) -> Outcome
         )
     except ResoundError as error:
         return Outcome(task, error=str(error))
+    except BrokenPipeError:  # of whoever reads our progress, not of the recording
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return Outcome(task, error=f"{task.source}: could not be read to its end ({reason}); check its disk")
+    except MemoryError:
+        return Outcome(task, error=f"{task.source}: takes more memory than there is; use --jobs 1, or --duration")
     return Outcome(task, report=report)
 
 
@@ -97,7 +115,8 @@ def run_parallel(batch: Batch, n_jobs: int, progress: TaskProgress | None) -> It
     by_number = dict(enumerate(batch.tasks))
     with single_threaded_children():
         pool = ProcessPoolExecutor(n_jobs, context, _start_worker, (queue, stop))
-        pending: set[Future[Outcome]] = {pool.submit(_work, batch, n) for n in by_number}
+        numbers = {pool.submit(_work, batch, n): n for n in by_number}
+        pending: set[Future[Outcome]] = set(numbers)
         try:
             while pending:
                 done, pending = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -106,10 +125,22 @@ def run_parallel(batch: Batch, n_jobs: int, progress: TaskProgress | None) -> It
                     if progress is not None:
                         progress(by_number[number], seconds_done, seconds_in_all)
                 for future in done:
-                    yield future.result()
+                    yield _outcome(future, by_number[numbers[future]])
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _outcome(future: Future[Outcome], task: Task) -> Outcome:
+    """Return what a worker returned; one that was killed takes all that were waiting for it along."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return Outcome(
+            task,
+            error=f"{task.source}: a worker process was killed, perhaps for lack of memory; use fewer --jobs and "
+            "--skip-existing to go on",
+        )
 
 
 @contextmanager
@@ -131,15 +162,30 @@ _worker: dict[str, Any] = {}  # what a worker process was started with
 
 
 def _start_worker(queue: Any, stop: Any) -> None:
-    # Ctrl-C reaches the whole process group; only the parent answers it, by setting the event.
+    # Ctrl-C, and often SIGTERM too, reaches the whole process group; only the parent answers, by setting the event.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker.update(queue=queue, stop=stop)
+    signal.signal(signal.SIGTERM, _stop_worker)
+    queue.cancel_join_thread()  # nobody may be reading any more when the worker ends
+    _worker.update(queue=queue, stop=stop, busy=False, killed=False)
+
+
+def _stop_worker(*_: Any) -> None:
+    """End at once, or while something is half written, at the next block.  (Locks must not be touched here.)"""
+    if not _worker["busy"]:
+        os._exit(1)
+    _worker["killed"] = True
 
 
 def _work(batch: Batch, number: int) -> Outcome:
     def tell(_: Task, seconds_done: float, seconds_in_all: float | None) -> None:
-        if _worker["stop"].is_set():
+        if _worker["killed"] or _worker["stop"].is_set():
             raise KeyboardInterrupt
         _worker["queue"].put((number, seconds_done, seconds_in_all))
 
-    return run_task(batch, batch.tasks[number], tell)
+    _worker["busy"] = True
+    try:
+        return run_task(batch, batch.tasks[number], tell)
+    finally:
+        _worker["busy"] = False
+        if _worker["killed"]:
+            os._exit(1)

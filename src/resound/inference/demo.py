@@ -85,8 +85,7 @@ def tune() -> NDArray:
         if frequency_hz is None:
             continue
         partials = sum(
-            np.sin(2 * np.pi * frequency_hz * n * time) * np.exp(-time * (3.5 + 1.5 * n)) / n**1.3
-            for n in range(1, 12)
+            np.sin(2 * np.pi * frequency_hz * n * time) * np.exp(-time * (3.5 + 1.5 * n)) / n**1.3 for n in range(1, 12)
         )
         note = partials * np.minimum(1, time / 0.004)
         start = position * n_note

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resound.audio.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from resound.audio.files import AUDIO_SUFFIXES, CONTAINER_SUFFIXES, VIDEO_SUFFIXES
+from resound.audio.pcm import CONTAINERS
 from resound.errors import ConfigError, InputError
 
 SIDECAR_MARK = "resound"  # the key by which a sidecar is known as ours
@@ -20,6 +22,7 @@ class Task:
 
     source: Path
     output: Path
+    subfolder: Path = Path()  # where the source lies below the folder that was given; companions keep it
 
 
 def strength_suffix(strength: float) -> str:
@@ -38,13 +41,23 @@ def excerpt_suffix(start_seconds: float, duration_seconds: float | None) -> str:
     return f"_{start_seconds:g}-{end}s"
 
 
-def result_name(
-    source: Path, *, strength: float, start_seconds: float, duration_seconds: float | None
-) -> str:
+def result_name(source: Path, *, strength: float, start_seconds: float, duration_seconds: float | None) -> str:
     """Return the default file name of a result; an excerpt of a video is a sound file."""
     excerpt = excerpt_suffix(start_seconds, duration_seconds)
-    suffix = ".wav" if excerpt and source.suffix.lower() in VIDEO_SUFFIXES else source.suffix
+    suffix = result_suffix(source, is_excerpt=bool(excerpt))
     return f"{source.stem}_restored{strength_suffix(strength)}{excerpt}{suffix}"
+
+
+def result_suffix(source: Path, *, is_excerpt: bool) -> str:
+    """Return the source's suffix; where such files are read but not written, .wav for sound and .mkv for videos."""
+    suffix = source.suffix.lower()
+    if suffix in VIDEO_SUFFIXES and is_excerpt:
+        return ".wav"
+    if suffix in VIDEO_SUFFIXES and suffix not in CONTAINER_SUFFIXES:
+        return ".mkv"
+    if suffix in AUDIO_SUFFIXES and suffix not in CONTAINER_SUFFIXES and suffix not in CONTAINERS:
+        return ".wav"
+    return source.suffix
 
 
 def plan_tasks(
@@ -58,65 +71,72 @@ def plan_tasks(
     """Return what to restore: files, folders (their structure is kept) and glob patterns.
 
     ``output`` is a file for one recording, else a folder.  Results of earlier runs inside folders are left out.
-    Raises `InputError` for folders and patterns without recordings, `ConfigError` for results that would collide.  A
-    file that does not exist stays in the list: it fails alone, not the batch.
+    A file that is named twice is restored once; one that does not exist stays in the list: it fails alone, not the
+    batch.  Raises `InputError` for folders and patterns without recordings, `ConfigError` for results that would
+    collide.
     """
 
     def name(source: Path) -> str:
-        return result_name(
-            source, strength=strength, start_seconds=start_seconds, duration_seconds=duration_seconds
-        )
+        return result_name(source, strength=strength, start_seconds=start_seconds, duration_seconds=duration_seconds)
 
-    found = [(path, root) for word in inputs for path, root in expand(word)]
-    if (
-        output is not None
-        and len(found) == 1
-        and found[0][1] is None
-        and not output.is_dir()
-        and output.suffix
-    ):
-        return [Task(found[0][0], output)]
+    found: dict[str, tuple[Path, Path | None]] = {}
+    for path, root in (item for word in inputs for item in expand(word)):
+        found.setdefault(os.path.abspath(path), (path, root))
+    recordings = list(found.values())
+    if output is not None and names_one_file(output):
+        if len(recordings) > 1 or recordings[0][1] is not None:
+            raise ConfigError(
+                f"{output}: is one file's name, for a folder or several recordings; give a folder with -o"
+            )
+        return [Task(recordings[0][0], output)]
     tasks = []
-    for source, root in found:
-        folder = source.parent
-        if output is not None:
-            folder = output / source.parent.relative_to(root) if root else output
-        tasks.append(Task(source, folder / name(source)))
-    check_apart(tasks)
+    for source, root in recordings:
+        subfolder = source.parent.relative_to(root) if root else Path()
+        folder = source.parent if output is None else output / subfolder
+        tasks.append(Task(source, folder / name(source), subfolder))
+    check_apart([(task.output, task.source) for task in tasks])
     return tasks
+
+
+def names_one_file(path: Path) -> bool:
+    """Tell whether a target is meant as a file: it has a suffix and is no folder."""
+    return bool(path.suffix) and not path.is_dir()
 
 
 def expand(word: str) -> list[tuple[Path, Path | None]]:
     """Return the recordings a word means, each with the folder it was found under (None for a file named itself)."""
     path = Path(word)
-    if path.is_dir():
+    if os.path.isdir(path):
         found = recordings_in(path)
         if not found:
             raise InputError(
                 f"{path}: folder holds no recordings; give one with audio or video files, or a file's own name"
             )
         return [(item, path) for item in found]
-    if not path.exists() and glob.has_magic(word):
+    if not os.path.exists(path) and glob.has_magic(word):
         matches = [Path(match) for match in sorted(glob.glob(word, recursive=True))]
         if not matches:
             raise InputError(f"{word}: matches no file; check the pattern and the folder you are in")
-        return [
-            item for match in matches for item in expand(str(match)) if match.is_dir() or not is_result(match)
-        ]
+        alone = [match for match in matches if not match.is_dir()]
+        folders = [item for match in matches if match.is_dir() for item in recordings_in(match)]
+        chosen = sorted({*without_results(alone), *folders})
+        if not chosen:
+            raise InputError(f"{word}: matches only results of earlier runs and other files; name the file itself")
+        return [(match, None) for match in chosen]
     return [(path, None)]
 
 
 def recordings_in(folder: Path) -> list[Path]:
     """Return the audio and video files below a folder, sorted, without hidden files and results of earlier runs."""
     suffixes = AUDIO_SUFFIXES | VIDEO_SUFFIXES
-    return sorted(
+    found = (
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in suffixes
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
-        and not is_result(path)
     )
+    return without_results(sorted(found))
 
 
 def sidecar_path(output: Path) -> Path:
@@ -124,23 +144,45 @@ def sidecar_path(output: Path) -> Path:
     return output.with_name(output.name + ".json")
 
 
-def is_result(path: Path) -> bool:
-    """Tell whether a file was made by restoring: our sidecar lies beside it, or names it as what was removed."""
-    if path.stem.endswith("_restored") and sidecar_path(path).is_file():
-        return True
+def read_sidecar(path: Path) -> dict[str, object]:
+    """Return what our sidecar says, an empty mapping for any other file and for none."""
     try:
-        return SIDECAR_MARK in json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
+        return {}
+    return content if isinstance(content, dict) and SIDECAR_MARK in content else {}
 
 
-def check_apart(tasks: Sequence[Task]) -> None:
-    """Raise `ConfigError` if two recordings would be written to one name."""
-    seen: dict[Path, Path] = {}
-    for task in tasks:
-        if task.output in seen and seen[task.output] != task.source:
+def is_sidecar(path: Path) -> bool:
+    """Tell whether a file is a sidecar of ours."""
+    return bool(read_sidecar(path))
+
+
+def without_results(paths: Sequence[Path]) -> list[Path]:
+    """Return the recordings that were not made by restoring.
+
+    A result has our sidecar beside it, and what was removed is named there: by a path, or it was moved along.
+    """
+    results: set[str] = set()
+    for path in paths:
+        if told := read_sidecar(sidecar_path(path)):
+            removed = str(told.get("removed") or "")
+            results |= {os.path.abspath(path)}
+            if removed:
+                results |= {os.path.abspath(removed), os.path.abspath(path.with_name(Path(removed).name))}
+    return [path for path in paths if os.path.abspath(path) not in results]
+
+
+def check_apart(named: Iterable[tuple[Path, Path]]) -> None:
+    """Raise `ConfigError` if two of the ``(file to write, its source)`` are one file, or one would replace a source."""
+    pairs = [(os.path.realpath(target), target, source) for target, source in named]
+    sources = {os.path.realpath(source): source for _, _, source in pairs}
+    seen: dict[str, Path] = {}
+    for real, target, source in pairs:
+        if real in sources:
+            raise ConfigError(f"{target}: is an input too, which is never overwritten; write into a folder with -o")
+        if real in seen:
             raise ConfigError(
-                f"{task.output}: both {seen[task.output]} and {task.source} would be written there; "
-                "restore them into different folders with -o"
+                f"{target}: both {seen[real]} and {source} would be written there; restore them into different folders"
             )
-        seen[task.output] = task.source
+        seen[real] = source

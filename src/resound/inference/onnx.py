@@ -29,14 +29,10 @@ class OnnxRestorer:
         options.intra_op_num_threads = 1  # files are what runs in parallel, see --jobs
         options.log_severity_level = 4
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises a family of its own without a common root
             reason = str(error).split("\n", maxsplit=1)[0][:120]
-            raise ModelError(
-                f"{path}: is not an ONNX model that can be run ({reason}); export it again"
-            ) from None
+            raise ModelError(f"{path}: is not an ONNX model that can be run ({reason}); export it again") from None
         facts = dict(self._session.get_modelmeta().custom_metadata_map)
         self.name = facts.get("name", path.stem)
         self.sample_rate = _whole(path, facts, "sample_rate", least=1)
@@ -46,9 +42,9 @@ class OnnxRestorer:
         self._check_contract(path)
 
     def process(self, block: NDArray) -> NDArray:
-        """Return the block restored, ``(channel, time)`` -> ``(channel, time)``; channels one by one if the graph is mono.
+        """Return the block restored, ``(channel, time)`` -> ``(channel, time)``.
 
-        Wider graphs take all channels at once.
+        A mono graph runs on the channels one by one, a wider one takes all at once.
         """
         fed = np.pad(block, ((0, 0), (0, self.latency))).astype(np.float32)
         if self._n_channels == 1:
@@ -66,17 +62,16 @@ class OnnxRestorer:
         (output,) = self._session.run(self._outputs[:1], {self._input: waveform})
         if output.ndim != 3 or output.shape[-1] != waveform.shape[-1]:
             raise ModelError(
-                f"model {self.name!r} gave shape {output.shape} for {waveform.shape}; it must keep (batch, source, time)"
+                f"model {self.name!r} gave shape {output.shape} for {waveform.shape}; "
+                "it must keep (batch, source, time)"
             )
         return np.asarray(output)
 
     def _check_contract(self, path: Path) -> None:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 3 or inputs[0].type != "tensor(float)":
-            raise ModelError(
-                f"{path}: wants {len(inputs)} inputs of shape {[i.shape for i in inputs]}, not one float (batch, channel, "
-                "time); export the offline form"
-            )
+            shapes = [one.shape for one in inputs]
+            raise ModelError(f"{path}: takes {shapes}, not one float (batch, channel, time); export the offline form")
         self._input = inputs[0].name
         self._outputs = [output.name for output in outputs]
         n_channels = inputs[0].shape[1]
@@ -86,7 +81,5 @@ class OnnxRestorer:
 def _whole(path: Path, facts: dict[str, str], key: str, *, least: int, default: int | None = None) -> int:
     text = facts.get(key, None if default is None else str(default))
     if text is None or not text.isdigit() or int(text) < least:
-        raise ModelError(
-            f"{path}: its metadata {key!r} is {text!r}; export it with a whole number of at least {least}"
-        )
+        raise ModelError(f"{path}: its metadata {key!r} is {text!r}; export it with a whole number of at least {least}")
     return int(text)

@@ -46,9 +46,7 @@ class Spectrograms:
             self._hop *= 2
 
     def _column(self, stretch: NDArray) -> NDArray:
-        frames = np.lib.stride_tricks.sliding_window_view(stretch, self.length, axis=1)[
-            :, :: self.length // 2
-        ]
+        frames = np.lib.stride_tricks.sliding_window_view(stretch, self.length, axis=1)[:, :: self.length // 2]
         power = np.abs(np.fft.rfft(frames * self._window, axis=-1)) ** 2
         return np.asarray(power.mean(axis=1), dtype=np.float32)
 
@@ -105,20 +103,16 @@ def draw_spectrograms(
         )
         axis.set_yscale("function", functions=(mel, inverse_mel))
         axis.set_ylim(0, sample_rate / 2)
-        ticks = [
-            t for t in (0, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000) if t <= sample_rate / 2
-        ]
+        ticks = [t for t in (0, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000) if t <= sample_rate / 2]
         axis.set_yticks(ticks, [f"{t / 1000:g}k" if t >= 1000 else f"{t}" for t in ticks])
         axis.set_ylabel(f"{name}\nHz", color=ink)
         axis.tick_params(colors=ink)
         axis.spines[:].set_visible(False)
     axes[-1].set_xlabel("seconds", color=ink)
     figure.suptitle(f"{title}   ·   {model}", color=ink, fontsize=12)
-    bar = figure.colorbar(
-        mesh, ax=axes, label="dB below the loudest moment of the input", pad=0.01, fraction=0.03
-    )
+    bar = figure.colorbar(mesh, ax=axes, label="dB below the loudest moment of the input", pad=0.01, fraction=0.03)
     bar.set_ticks(
-        np.arange(top - RANGE_DB, top + 1, 15), labels=[f"{d:.0f}" for d in np.arange(-RANGE_DB, 1, 15)]
+        list(np.arange(top - RANGE_DB, top + 1, 15)), labels=[f"{d:.0f}" for d in np.arange(-RANGE_DB, 1, 15)]
     )
     bar.outline.set_visible(False)
     figure.savefig(path, format="png")

@@ -1,9 +1,10 @@
-"""Restores arrays and files: the stages one after the other, mixed with the input, written with a log of what was done."""
+"""Restores arrays and files: stage after stage, mixed with the input, written with a log of what was done."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,18 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resound.audio import files
-from resound.audio.atomic import atomic_file
+from resound.audio import atomic, files
 from resound.audio.formats import BITS, Reader, Storage, Writer
 from resound.classic.chain import ClassicConfig
 from resound.dsp.levels import LevelMeter
-from resound.errors import ConfigError, OutputError
+from resound.errors import ConfigError, InputError, OutputError
 from resound.inference.models import Model, find_model
-from resound.inference.naming import SIDECAR_MARK, result_name, sidecar_path
+from resound.inference.naming import SIDECAR_MARK, is_sidecar, result_name, sidecar_path
 from resound.inference.offline import Restorer, Samples, StageReport, Timeline, restore_blocks
 from resound.inference.picture import Spectrograms
 
 READ_BLOCK_SECONDS = 1.0
+SAMPLE_RATES = (1000, 3_000_000)  # Hz: below, frames are a few samples long; above is nothing but DSD as bits
+MOST_CHANNELS = 64  # an array of more rows than columns and than this was given the wrong way round
+LONGEST_SECONDS = 1e9
 Progress = Callable[[float, float | None], None]  # (seconds done, seconds in all if known)
 
 
@@ -48,10 +51,10 @@ class Options:
         check_strength(self.strength)
         if self.max_reduction_db is not None and not 0 <= self.max_reduction_db <= 60:
             raise ConfigError(f"max reduction is {self.max_reduction_db:g} dB; give 0 to 60")
-        if not (np.isfinite(self.start_seconds) and self.start_seconds >= 0):
+        if not 0 <= self.start_seconds <= LONGEST_SECONDS:
             raise ConfigError(f"start is {self.start_seconds:g} s; give 0 or more")
-        if self.duration_seconds is not None and not self.duration_seconds > 0:
-            raise ConfigError(f"duration is {self.duration_seconds:g} s; give more than 0")
+        if self.duration_seconds is not None and not 0 < self.duration_seconds <= LONGEST_SECONDS:
+            raise ConfigError(f"duration is {self.duration_seconds:g} s; give more than 0, or leave it out")
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,7 @@ class Report:
 
     def to_json(self) -> str:
         """Return the report as the text of a sidecar."""
-        return (
-            json.dumps({SIDECAR_MARK: version("resound"), **asdict(self)}, indent=2, ensure_ascii=False)
-            + "\n"
-        )
+        return json.dumps({SIDECAR_MARK: version("resound"), **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
 
 
 def check_strength(strength: float) -> None:
@@ -123,14 +123,21 @@ def restored(
             yield block
 
     stream: Iterable[Samples] = remembered()
-    for stage, report in zip(stages, reports or [None] * len(stages), strict=True):
+    for stage, report in zip(stages, reports or [StageReport(stage.name) for stage in stages], strict=True):
         stream = restore_blocks(stream, stage, sample_rate=sample_rate, report=report)
     position = 0
     for block in stream:
         before = heard.between(position, position + block.shape[1])
         position += block.shape[1]
         heard.forget_before(position)
-        yield before, block if strength == 1 else before + strength * (block - before)
+        yield before, mixed(before, block, strength)
+
+
+def mixed(before: Samples, after: Samples, strength: float) -> Samples:
+    """Return ``before + strength (after - before)``; exactly one of them at 0 and 1, down to the sign of a zero."""
+    if strength in (0, 1):
+        return after if strength else before
+    return before + strength * (after - before)
 
 
 def restore(
@@ -155,13 +162,12 @@ def restore(
     samples = np.asarray(samples)
     check_strength(strength)
     if samples.dtype not in (np.float32, np.float64):
-        raise ConfigError(
-            f"samples are {samples.dtype}; convert them to float32 or float64 with full scale at 1"
-        )
-    if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[0] > samples.shape[1] > 0):
+        raise ConfigError(f"samples are {samples.dtype}; convert them to float32 or float64 with full scale at 1")
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and len(samples) > max(samples.shape[1], MOST_CHANNELS)):
         raise ConfigError(f"samples have shape {samples.shape}; give (time,) or (channel, time)")
-    if int(sample_rate) != sample_rate or not 1000 <= sample_rate <= 1_000_000:
-        raise ConfigError(f"sample rate is {sample_rate} Hz; give a whole number from 1000 to 1000000")
+    lowest, highest = SAMPLE_RATES
+    if not lowest <= sample_rate <= highest or sample_rate % 1:
+        raise ConfigError(f"sample rate is {sample_rate} Hz; give a whole number from {lowest} to {highest}")
     chosen = find_model(model, config=config, max_reduction_db=max_reduction_db)
     finite = np.where(np.isfinite(samples), samples, 0) if not np.isfinite(samples).all() else samples
     wide = np.atleast_2d(finite).astype(np.float64)
@@ -204,7 +210,8 @@ def restore_file(
             )
         )
     targets = Targets(Path(output), _path(removed), _path(picture))
-    targets.check(source)
+    targets.check_apart(source)
+    targets.check_free(overwrite=options.overwrite)
     model = find_model(options.model, config=options.config, max_reduction_db=options.max_reduction_db)
     with files.open_reader(
         source,
@@ -223,12 +230,52 @@ class Targets:
     removed: Path | None
     picture: Path | None
 
-    def check(self, source: Path) -> None:
-        """Raise `OutputError` if two of the files, or one and the source, are the same."""
-        names = [path.resolve() for path in (source, self.output, self.removed, self.picture) if path]
-        for path in names:
-            if names.count(path) > 1:
-                raise OutputError(f"{path}: is named twice among input and outputs; give each its own name")
+    @property
+    def sidecar(self) -> Path:
+        """The log beside the output."""
+        return sidecar_path(self.output)
+
+    def check_apart(self, source: Path) -> None:
+        """Raise `OutputError` if two of the files, or one and the source, are the same, through links too."""
+        paths = [path for path in (self.output, self.sidecar, self.removed, self.picture) if path]
+        for index, path in enumerate(paths):
+            if _same_file(path, source):
+                raise OutputError(f"{path}: is the input itself, which is never overwritten; give another name")
+            if any(_same_file(path, other) for other in paths[:index]):
+                raise OutputError(f"{path}: is named twice among the outputs; give each its own name")
+
+    def check_free(self, *, overwrite: bool) -> None:
+        """Raise `OutputError` if one of the files exists and may not be replaced; a log of ours always may."""
+        for path in (self.output, self.removed, self.picture):
+            if path is not None:
+                atomic.check_free(path, overwrite=overwrite)
+        atomic.check_free(self.sidecar, overwrite=overwrite or is_sidecar(self.sidecar))
+        if self.picture is not None and self.picture.suffix.lower() != ".png":
+            raise OutputError(f"{self.picture}: pictures are PNG files; give a name ending in .png")
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    """Tell whether two names mean one file, also through links, also where it does not exist yet."""
+    with contextlib.suppress(OSError):
+        return os.path.samefile(path, other)
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
+@dataclass
+class Tally:
+    """What is summed over a recording while it is restored."""
+
+    stages: list[StageReport]
+    before: LevelMeter
+    after: LevelMeter
+    whole: StageReport = field(default_factory=lambda: StageReport("whole"))
+
+    def add(self, before: Samples, after: Samples, difference: Samples) -> None:
+        """Take the next blocks, ``(channel, time)`` each."""
+        self.before.add(before)
+        self.after.add(after)
+        self.whole.energy_in += float(np.sum(np.square(before)))
+        self.whole.energy_removed += float(np.sum(np.square(difference)))
 
 
 def _restore_opened(
@@ -236,16 +283,18 @@ def _restore_opened(
 ) -> Report:
     """Restore an opened recording; the writers are context managers, so an exception leaves nothing behind."""
     form = reader.format
+    if not SAMPLE_RATES[0] <= form.sample_rate <= SAMPLE_RATES[1]:
+        raise InputError(
+            f"{reader.path}: has {form.sample_rate} samples a second, restored are {SAMPLE_RATES[0]} to "
+            f"{SAMPLE_RATES[1]}; resample it, or mend its header if that is wrong"
+        )
     stages = model.stages(form.sample_rate)
-    reports = [StageReport(stage.name) for stage in stages]
-    whole = StageReport("whole")
-    meters = [LevelMeter(form.sample_rate, form.n_channels) for _ in range(2)]
+    before, after = (LevelMeter(form.sample_rate, form.n_channels) for _ in range(2))
+    tally = Tally([StageReport(stage.name) for stage in stages], before, after)
     expected_seconds = _expected_seconds(reader)
-    pictures = Spectrograms(form.sample_rate, expected_seconds) if targets.picture else None
     history = f"A=PCM,F={form.sample_rate},T=resound {version('resound')}; {model.name}; strength {options.strength:g}"
     with contextlib.ExitStack() as opened:
-        # the stack closes in reverse: output, the file that counts, is entered first and so named last
-        sidecar = opened.enter_context(atomic_file(sidecar_path(targets.output), overwrite=True))
+        # The stack closes in reverse: the output, the file that counts, is entered first and so named last.
         writer: Writer = opened.enter_context(
             files.open_writer(
                 targets.output,
@@ -255,58 +304,81 @@ def _restore_opened(
                 history=history,
             )
         )
+        sidecar = opened.enter_context(atomic.atomic_file(targets.sidecar, overwrite=True))
         removed_writer = (
-            opened.enter_context(_removed_writer(reader, targets.removed, options))
-            if targets.removed
+            opened.enter_context(_removed_writer(reader, targets.removed, options)) if targets.removed else None
+        )
+        picture = (
+            opened.enter_context(atomic.atomic_file(targets.picture, overwrite=options.overwrite))
+            if targets.picture
             else None
         )
-        n_samples = 0
-        for before, after in restored(
+        pictures = Spectrograms(form.sample_rate, expected_seconds) if targets.picture else None
+        for heard, wanted in restored(
             reader.blocks(max(1, round(READ_BLOCK_SECONDS * form.sample_rate))),
             stages,
             sample_rate=form.sample_rate,
             strength=options.strength,
-            reports=reports,
+            reports=tally.stages,
         ):
-            stored = writer.write(after)
-            difference = before - stored
+            stored = writer.write(wanted)
+            difference = heard - stored
             if removed_writer is not None:
                 removed_writer.write(difference)
             if pictures is not None:
-                pictures.add(before, stored, difference)
-            meters[0].add(before)
-            meters[1].add(stored)
-            whole.energy_in += float(np.sum(np.square(before)))
-            whole.energy_removed += float(np.sum(np.square(difference)))
-            n_samples += before.shape[1]
+                pictures.add(heard, stored, difference)
+            tally.add(heard, stored, difference)
             if progress is not None:
-                progress(n_samples / form.sample_rate, expected_seconds)
-        report = Report(
-            input=str(reader.path),
-            output=str(targets.output),
-            removed=str(targets.removed) if targets.removed else None,
-            model=model.name,
-            weights_md5=model.weights_md5,
-            parameters={**_parameters(options), "settings": model.settings},
-            sample_rate=form.sample_rate,
-            n_channels=form.n_channels,
-            n_samples=n_samples,
-            duration_seconds=round(n_samples / form.sample_rate, 6),
-            input_audio_md5=reader.audio_md5,
-            output_audio_md5=writer.audio_md5,
-            level_before=Level.of(meters[0]),
-            level_after=Level.of(meters[1]),
-            stages={stage.name: _rounded(stage.removed_db) for stage in reports},
-            removed_db=_rounded(whole.removed_db),
-            n_clipped=writer.n_clipped,
-            warnings=_warnings(reader, writer),
-            versions=_versions(),
-        )
-        if pictures is not None and targets.picture is not None:
-            with atomic_file(targets.picture, overwrite=options.overwrite) as temporary:
-                pictures.draw(temporary, title=reader.path.name, model=model.name)
-        sidecar.write_text(report.to_json(), encoding="utf-8")
+                progress(before.n_samples / form.sample_rate, expected_seconds)
+        if not before.n_samples:
+            raise InputError(f"{reader.path}: has no sound from {options.start_seconds:g} s on; start earlier")
+        # Everything is made whole, on the disk, before anything gets its name.
+        writer.finish()
+        if removed_writer is not None:
+            removed_writer.finish()
+        report = _report(reader, writer, removed_writer, targets, model, options, tally)
+        if picture is not None and pictures is not None and targets.picture is not None:
+            with atomic.writing(targets.picture, picture):
+                pictures.draw(picture, title=reader.path.name, model=model.name)
+        with atomic.writing(targets.sidecar, sidecar):
+            # names that are no valid text come as JSON's own escapes
+            sidecar.write_text(report.to_json(), encoding="utf-8", errors="backslashreplace")
+        targets.check_free(overwrite=options.overwrite)
     return report
+
+
+def _report(
+    reader: Reader,
+    writer: Writer,
+    removed_writer: Writer | None,
+    targets: Targets,
+    model: Model,
+    options: Options,
+    tally: Tally,
+) -> Report:
+    """Return what was done, once all is written."""
+    form, n_samples = reader.format, tally.before.n_samples
+    return Report(
+        input=str(reader.path),
+        output=str(targets.output),
+        removed=str(targets.removed) if targets.removed else None,
+        model=model.name,
+        weights_md5=model.weights_md5,
+        parameters={**_parameters(options), "settings": model.settings},
+        sample_rate=form.sample_rate,
+        n_channels=form.n_channels,
+        n_samples=n_samples,
+        duration_seconds=round(n_samples / form.sample_rate, 6),
+        input_audio_md5=reader.audio_md5,
+        output_audio_md5=writer.audio_md5,
+        level_before=Level.of(tally.before),
+        level_after=Level.of(tally.after),
+        stages={stage.name: _rounded(stage.removed_db) for stage in tally.stages},
+        removed_db=_rounded(tally.whole.removed_db),
+        n_clipped=writer.n_clipped,
+        warnings=_warnings(reader, *([writer, removed_writer] if removed_writer else [writer])),
+        versions=_versions(),
+    )
 
 
 def _removed_writer(reader: Reader, path: Path, options: Options) -> Writer:
@@ -343,11 +415,13 @@ def _parameters(options: Options) -> dict[str, Any]:
     return {name: getattr(options, name) for name in wanted}
 
 
-def _warnings(reader: Reader, writer: Writer) -> list[str]:
+def _warnings(reader: Reader, *writers: Writer) -> list[str]:
     """Return what the user should know, each once."""
-    warnings = [*reader.warnings, *writer.warnings]
-    if writer.n_clipped:
-        warnings.append(f"{writer.path}: {writer.n_clipped} samples exceeded full scale and were clipped")
+    warnings = list(reader.warnings)
+    for writer in writers:
+        warnings += writer.warnings
+        if writer.n_clipped:
+            warnings.append(f"{writer.path}: {writer.n_clipped} samples exceeded full scale and were clipped")
     return list(dict.fromkeys(warnings))
 
 
