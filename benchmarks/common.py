@@ -20,8 +20,8 @@ from pathlib import Path
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"  # one core each, before numpy is imported
 
-import numpy as np
-from numpy.typing import NDArray
+import numpy as np  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
 
 Method = Callable[[NDArray, int], NDArray]  # (samples (time,), sample rate) -> (time,)
 DEFAULT_DATA = Path("../shared/data")

@@ -7,8 +7,8 @@ Three tables:
 - ``clean``: clean speech and music through the default, which should leave them alone.
 
 SI-SDR: higher is better.  LSD, log-spectral distance: lower is better.  Level: how much quieter the wanted sound became
-where it is active; 0 is best.  "worse": items whose SI-SDR fell below that of the untreated recording.  Time: seconds of
-wall time per second of sound, with what else the machine was doing (see restore_speed.py for speed).
+where it is active; 0 is best.  "worse": items whose SI-SDR fell below that of the untreated recording.  Time: seconds
+of wall time per second of sound, with whatever else the machine was doing (restore_speed.py is about speed).
 
     python benchmarks/restore_quality.py --data ../shared/data
     python benchmarks/restore_quality.py --data ../shared/data --tables film --seed 1968 --csv film.csv
@@ -25,8 +25,18 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from common import competitors, machine, manifest, parser_for, print_table, read_mono, resound_default, timed
+from common import (
+    competitors,
+    machine,
+    manifest,
+    parser_for,
+    print_table,
+    read_mono,
+    resound_default,
+    timed,
+)  # keeps numpy to one thread: first
 
+# isort: split
 import numpy as np
 from numpy.typing import NDArray
 
@@ -216,7 +226,7 @@ def compare(scores: list[Score], title: str) -> None:
                 f"{np.mean([s.si_sdr_db for s in own]):.2f}",
                 f"{np.mean([s.lsd_db for s in own]):.2f}",
                 f"{np.mean([s.level_db for s in own]):+.2f}",
-                f"{max((abs(s.level_db) for s in own)):.2f}",
+                f"{max(abs(s.level_db) for s in own):.2f}",
                 "" if method == UNTREATED else f"{worse} of {len(own)}",
                 "" if method == UNTREATED else f"{share:.3f}",
             )

@@ -208,6 +208,8 @@ def _check_suffix(path: Path) -> None:
         return
     if not suffix:
         raise OutputError(f"{path}: has no suffix to say what to write; add one such as .wav, .flac or .mp3")
+    if suffix in CONTAINER_SUFFIXES:
+        raise OutputError(f"{path}: sound alone is not written to {suffix}; use .wav or .flac")
     # Two letters in common are nothing among three: a stricter cutoff than for words.
     nearest = difflib.get_close_matches(suffix, pcm.CONTAINERS, n=1, cutoff=0.7)
     nearest = nearest or difflib.get_close_matches(suffix, sorted(CONTAINER_SUFFIXES), n=1, cutoff=0.7)

@@ -47,8 +47,9 @@ VALLEY_WIDTH_HZ = (
     (600.0, 60.0),
     (np.inf, 150.0),
 )  # (up to this frequency, this neighbourhood)
-TONAL_EXCESS = 4.0  # the pause floor may be this much above the valley floor: more is a held note
+TONAL_EXCESS = 6.0  # the pause floor may be this much above the valley floor: more is a held note
 REFINE_SECONDS = 0.8
+CERTAINTY = 1.5  # noise that is known is subtracted with so much to spare (over-subtraction, Berouti et al. 1979)
 PRESENCE_SNR = 10.0**1.5  # a-priori SNR when speech is present, 15 dB (Gerkmann & Hendriks 2012)
 DIRECTED = 0.98  # decision-directed weight of the past (Ephraim & Malah 1984)
 SMALLEST_SNR = 10.0**-2.5  # a-priori SNR floor, -25 dB (Cappe 1994: keeps residual noise free of tones)
@@ -143,11 +144,11 @@ def noise_power(samples: NDArray, power: NDArray, grid: Grid, config: DehissConf
     tiny = np.float32(1e-14) * power.mean()
     evidence = FloorEvidence.of(power, grid)
     floor = floor_in_pauses(power, grid, config.floor_seconds)
-    valley = np.maximum(np.minimum(floor_between_partials(samples, power, grid, config), floor), tiny)
+    valley = np.maximum(floor_between_partials(samples, power, grid, config), tiny)
     floor = np.maximum(floor, mean_at_rest(power, evidence.at_rest, grid, config.floor_seconds))
     floor = np.clip(floor, tiny, TONAL_EXCESS * valley)
     believed = np.exp(np.log(valley) * (1 - evidence.trust) + np.log(floor) * evidence.trust)
-    return refine(power, believed, grid, ceiling=8.0**evidence.trust)
+    return refine(power, believed, grid, ceiling=8.0**evidence.trust) * CERTAINTY**evidence.trust
 
 
 @dataclass(frozen=True)
@@ -201,17 +202,21 @@ def silent_frames(power: NDArray) -> NDArray:
 
 
 def two_sided_minimum(values: NDArray, silent: NDArray, length: int, margin: int) -> NDArray:
-    """Return the larger of the minima over ``length`` frames behind and ahead; silence does not count.
+    """Return the larger of the minima over ``length`` frames behind and ahead, ``(frame, freq)``.
 
-    ``margin`` frames beside a silent one are partly silent by smoothing and do not count either.
+    Frames of digital silence, and ``margin`` frames beside them that smoothing has mixed with it, are cut out first;
+    they get the floor of the nearest frame that was heard.  Near the ends the windows stop at the end instead of shrinking: the minimum of two frames is the sound.
     """
-    if silent.any():
-        near = smooth(silent.astype(np.float32), 2 * margin + 1) > 0
-        values = np.where(near[:, None], np.float32(np.inf), values)
-    behind, ahead = minimum_behind(values, length), minimum_ahead(values, length)
-    for minimum in (behind, ahead):
-        minimum[~np.isfinite(minimum)] = 0
-    return np.maximum(behind, ahead)
+    sounding = smooth(silent.astype(np.float32), 2 * margin + 1) <= 0
+    if not sounding.any():
+        return np.zeros_like(values)
+    heard = values[sounding]
+    length = min(length, len(heard))
+    behind, ahead = minimum_behind(heard, length), minimum_ahead(heard, length)
+    behind[: length - 1] = behind[length - 1]
+    ahead[len(heard) - length + 1 :] = ahead[len(heard) - length]
+    floor = np.maximum(behind, ahead)
+    return floor[np.clip(np.cumsum(sounding) - 1, 0, None)]
 
 
 def floor_in_pauses(power: NDArray, grid: Grid, floor_seconds: float) -> NDArray:

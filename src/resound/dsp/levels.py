@@ -100,7 +100,7 @@ def high_shelf(sample_rate: int) -> NDArray:
 
 def high_pass(sample_rate: int) -> NDArray:
     """Return the second stage, a high-pass at 38 Hz, ``(6,)``; its numerator is not normalised, as in the standard."""
-    k = np.tan(np.pi * 38.13547087602444 / sample_rate)
+    k = np.tan(np.pi * min(38.13547087602444, 0.49 * sample_rate) / sample_rate)
     q = 0.5003270373238773
     norm = 1 + k / q + k * k
     return np.array([1.0, -2.0, 1.0, 1.0, 2 * (k * k - 1) / norm, (1 - k / q + k * k) / norm])

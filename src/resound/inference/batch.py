@@ -85,7 +85,7 @@ def run_batch(batch: Batch, progress: TaskProgress | None = None) -> Iterator[Ou
 
 def run_task(batch: Batch, task: Task, progress: TaskProgress | None) -> Outcome:
     """Restore one recording; what is its fault becomes the outcome, what is ours is raised."""
-    if batch.skip_existing and task.output.exists():
+    if batch.skip_existing and os.path.exists(task.output):
         return Outcome(task)
     try:
         report = restore_file(

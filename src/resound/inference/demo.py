@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from resound.audio.atomic import check_free
 from resound.audio.files import open_plain_writer, open_reader
 from resound.inference.pipeline import restore_file
 from resound.metrics import si_sdr
@@ -49,14 +50,16 @@ class DemoResult:
 
 def run_demo(folder: Path, *, overwrite: bool = False, seed: int = 1860) -> DemoResult:
     """Write ``damaged.wav``, restore it with the default model, and measure both against the clean tune."""
+    result = folder / "damaged.wav"
+    files = {name: folder / name for name in ("restored.wav", "removed.wav", "spectrograms.png")}
+    for path in files.values():  # before anything is written
+        check_free(path, overwrite=overwrite)
     clean = tune()
     damaged = damage(clean, np.random.default_rng(seed))
-    result = folder / "damaged.wav"
     with open_plain_writer(
         result, sample_rate=SAMPLE_RATE, n_channels=1, storage="int16", overwrite=overwrite
     ) as writer:
         writer.write(damaged[None])
-    files = {name: folder / name for name in ("restored.wav", "removed.wav", "spectrograms.png")}
     restore_file(
         result,
         files["restored.wav"],
@@ -94,12 +97,12 @@ def tune() -> NDArray:
 
 
 def damage(clean: NDArray, rng: np.random.Generator) -> NDArray:
-    """Return ``(time,)`` with hiss 26 dB below it, hum on 50 Hz and its harmonics, and 12 clicks a second."""
+    """Return ``(time,)`` with hiss 20 dB and hum 14 dB below it, and 12 clicks a second."""
     rms = float(np.sqrt(np.mean(clean**2)))
     time = np.arange(len(clean)) / SAMPLE_RATE
-    hiss = rng.standard_normal(len(clean)) * rms * 10 ** (-26 / 20)
-    hum = sum(np.sin(2 * np.pi * 50.0 * n * time + n) / n for n in (1, 2, 3, 4, 6)) * rms * 0.12
-    damaged = clean + hiss + hum
+    hiss = rng.standard_normal(len(clean)) * rms * 10 ** (-20 / 20)
+    hum = sum(np.sin(2 * np.pi * 50.0 * n * time + n) / n for n in (1, 2, 3, 4, 6))
+    damaged = clean + hiss + hum * rms * 10 ** (-14 / 20) / np.sqrt(np.mean(hum**2))
     for start in rng.integers(0, len(clean) - 60, round(12 * len(clean) / SAMPLE_RATE)):
         length = int(rng.integers(3, 40))
         shape = rng.standard_normal(length) * np.exp(-np.arange(length) / (length / 3))

@@ -17,6 +17,7 @@ from resound.classic.dehum import WORKING_RATE, DehumConfig, find_comb, is_stead
 from resound.dsp.levels import LevelMeter
 from resound.dsp.spectral import frame_length_for, hann, stft
 from resound.errors import InputError
+from resound.inference.offline import SAMPLE_RATES
 from resound.metrics import frame_powers
 
 BLOCK_SECONDS = 20.0
@@ -91,9 +92,16 @@ class Survey:
         mono = block.mean(axis=0) if len(block) > 1 else block[0]
         self._powers.append(frame_powers(mono, self.form.sample_rate))
         frames = stft(mono, self._length, self._length // 2, hann(self._length, np.float64))
-        self._spectrum += np.sum(np.abs(frames) ** 2, axis=0)
+        # Without those over the block's ends: to cut is to click, on all frequencies.
+        n_inside = 2 * (len(mono) // self._length) - 1 if len(mono) >= self._length else 0
+        self._spectrum += np.sum(np.abs(frames[1 : 1 + n_inside] if n_inside else frames) ** 2, axis=0)
+        if self.form.sample_rate >= SAMPLE_RATES[0]:  # else nothing of what follows could be sound
+            self._listen_for_damage(mono)
+
+    def _listen_for_damage(self, mono: NDArray) -> None:
+        """Count the clicks in ``(time,)``, and look for hum where it is long enough."""
         self._n_clicks += self._declick.count(mono)
-        if block.shape[1] >= 8 * self.form.sample_rate and np.any(mono):
+        if len(mono) >= 8 * self.form.sample_rate and np.any(mono):
             rate = min(WORKING_RATE, self.form.sample_rate)
             slow = soxr.resample(mono, self.form.sample_rate, rate)[None]
             comb = find_comb(slow, rate, DehumConfig())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from resound.classic.chain import ClassicConfig, build_stages
-from resound.errors import ModelError, did_you_mean
+from resound.errors import ConfigError, ModelError, did_you_mean
 from resound.inference.offline import Restorer, Samples
 from resound.inference.onnx import OnnxRestorer
 
@@ -43,17 +44,20 @@ def find_model(
 ) -> Model:
     """Return the model of a name (``auto``, ``classic``) or of a path to an ``.onnx`` file.
 
-    Raises `ModelError` for an unknown name, with the nearest one, and for a file that is no model.
+    Raises `ModelError` for an unknown name, with the nearest one, and for a file that is no model; `ConfigError` for
+    a reduction out of range.
     """
     config = config or ClassicConfig()
     if max_reduction_db is not None:
+        if not 0 <= max_reduction_db <= 60:
+            raise ConfigError(f"max reduction is {max_reduction_db:g} dB; give 0 to 60")
         config = config.with_max_reduction(max_reduction_db)
     word = str(model)
     if word in NAMES:
         settings = config.model_dump(mode="json")
         return Model("classic", None, settings, None, config, max_reduction_db)
     path = Path(word)
-    if path.suffix.lower() == ".onnx" or path.is_file():
+    if path.suffix.lower() == ".onnx" or os.path.isfile(path):
         network = OnnxRestorer(path)
         settings = {"path": str(path), "max_reduction_db": max_reduction_db}
         return Model(network.name, network.weights_md5, settings, network, config, max_reduction_db)

@@ -100,7 +100,7 @@ def plan_tasks(
 
 def names_one_file(path: Path) -> bool:
     """Tell whether a target is meant as a file: it has a suffix and is no folder."""
-    return bool(path.suffix) and not path.is_dir()
+    return bool(path.suffix) and not os.path.isdir(path)
 
 
 def expand(word: str) -> list[tuple[Path, Path | None]]:
@@ -117,7 +117,7 @@ def expand(word: str) -> list[tuple[Path, Path | None]]:
         matches = [Path(match) for match in sorted(glob.glob(word, recursive=True))]
         if not matches:
             raise InputError(f"{word}: matches no file; check the pattern and the folder you are in")
-        alone = [match for match in matches if not match.is_dir()]
+        alone = [match for match in matches if not match.is_dir() and not is_sidecar(match)]
         folders = [item for match in matches if match.is_dir() for item in recordings_in(match)]
         chosen = sorted({*without_results(alone), *folders})
         if not chosen:
@@ -155,7 +155,7 @@ def read_sidecar(path: Path) -> dict[str, object]:
 
 def is_sidecar(path: Path) -> bool:
     """Tell whether a file is a sidecar of ours."""
-    return bool(read_sidecar(path))
+    return path.suffix == ".json" and bool(read_sidecar(path))
 
 
 def without_results(paths: Sequence[Path]) -> list[Path]:

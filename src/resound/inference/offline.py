@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float64]
 
+SAMPLE_RATES = (1000, 3_000_000)  # Hz: below, frames are a few samples long; above is nothing but DSD as bits
 CHUNK_SECONDS = 20.0
 OVERLAP_SECONDS = 0.5
 RESAMPLER_MARGIN_SECONDS = 0.05  # beyond which soxr's filter at HQ does not reach
@@ -106,7 +107,7 @@ def restore_blocks(
     while True:
         plan = ChunkPlan.of(restorer, sample_rate, chunk_seconds, overlap_seconds, heard)
         stop = start + plan.hop + plan.overlap
-        while not exhausted and heard.end < stop + plan.context:
+        while not exhausted and heard.end < stop + max(1, plan.context):  # one beyond tells that this is not the last
             block = next(source, None)
             exhausted = block is None
             if block is not None and block.shape[1]:

@@ -8,6 +8,7 @@ sides, at its rate), ``latency_samples`` (its delay, removed here; default 0), a
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ class OnnxRestorer:
         """Load the graph.  Raises `ModelError` if it is missing, damaged, or not of the contract above."""
         import onnxruntime
 
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ModelError(f"{path}: no such model file; give the path of an .onnx file")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # files are what runs in parallel, see --jobs
@@ -31,7 +32,7 @@ class OnnxRestorer:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises a family of its own without a common root
-            reason = str(error).split("\n", maxsplit=1)[0][:120]
+            reason = " ".join(str(error).split())[:120]
             raise ModelError(f"{path}: is not an ONNX model that can be run ({reason}); export it again") from None
         facts = dict(self._session.get_modelmeta().custom_metadata_map)
         self.name = facts.get("name", path.stem)
@@ -47,6 +48,8 @@ class OnnxRestorer:
         A mono graph runs on the channels one by one, a wider one takes all at once.
         """
         fed = np.pad(block, ((0, 0), (0, self.latency))).astype(np.float32)
+        if not block.size:
+            return block
         if self._n_channels == 1:
             restored = np.concatenate([self._run(channel[None, None])[:, :1] for channel in fed], axis=1)
         elif self._n_channels in (len(fed), None):
@@ -56,16 +59,28 @@ class OnnxRestorer:
                 f"model {self.name!r} takes {self._n_channels} channels, the recording has {len(fed)}; "
                 "use a mono model, which runs on each channel"
             )
+        if restored.shape[1] < len(block):
+            raise ModelError(
+                f"model {self.name!r} gave {restored.shape[1]} channels for {len(block)}; use one that keeps them"
+            )
         return restored[0, : len(block), self.latency :].astype(block.dtype)
 
     def _run(self, waveform: NDArray) -> NDArray:
-        (output,) = self._session.run(self._outputs[:1], {self._input: waveform})
+        try:
+            output = np.asarray(self._session.run(self._outputs[:1], {self._input: waveform})[0])
+        except Exception as error:  # as above
+            reason = " ".join(str(error).split())[:160]
+            raise ModelError(
+                f"model {self.name!r} fails on shape {waveform.shape} ({reason}); export it for any length of time"
+            ) from None
         if output.ndim != 3 or output.shape[-1] != waveform.shape[-1]:
             raise ModelError(
                 f"model {self.name!r} gave shape {output.shape} for {waveform.shape}; "
                 "it must keep (batch, source, time)"
             )
-        return np.asarray(output)
+        if not np.isfinite(output).all():
+            raise ModelError(f"model {self.name!r} gave samples that are not finite; use another one")
+        return output
 
     def _check_contract(self, path: Path) -> None:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
@@ -80,6 +95,6 @@ class OnnxRestorer:
 
 def _whole(path: Path, facts: dict[str, str], key: str, *, least: int, default: int | None = None) -> int:
     text = facts.get(key, None if default is None else str(default))
-    if text is None or not text.isdigit() or int(text) < least:
+    if text is None or not (text.isascii() and text.isdigit()) or int(text) < least:
         raise ModelError(f"{path}: its metadata {key!r} is {text!r}; export it with a whole number of at least {least}")
     return int(text)

@@ -109,13 +109,22 @@ def draw_spectrograms(
         axis.tick_params(colors=ink)
         axis.spines[:].set_visible(False)
     axes[-1].set_xlabel("seconds", color=ink)
-    figure.suptitle(f"{title}   ·   {model}", color=ink, fontsize=12)
+    # a name is no formula, however many $ it holds
+    figure.suptitle(f"{drawable(title)}   ·   {drawable(model)}", color=ink, fontsize=12, parse_math=False)
     bar = figure.colorbar(mesh, ax=axes, label="dB below the loudest moment of the input", pad=0.01, fraction=0.03)
     bar.set_ticks(
         list(np.arange(top - RANGE_DB, top + 1, 15)), labels=[f"{d:.0f}" for d in np.arange(-RANGE_DB, 1, 15)]
     )
     bar.outline.set_visible(False)
     figure.savefig(path, format="png")
+
+
+def drawable(text: str) -> str:
+    """Return a text with a box for what matplotlib's own font does not hold, which it would warn about."""
+    from matplotlib import font_manager
+
+    held = font_manager.get_font(font_manager.findfont("DejaVu Sans")).get_charmap()
+    return "".join(letter if ord(letter) in held else "\N{WHITE SQUARE}" for letter in text)
 
 
 def mel(frequency_hz: NDArray) -> NDArray:

@@ -22,11 +22,10 @@ from resound.dsp.levels import LevelMeter
 from resound.errors import ConfigError, InputError, OutputError
 from resound.inference.models import Model, find_model
 from resound.inference.naming import SIDECAR_MARK, is_sidecar, result_name, sidecar_path
-from resound.inference.offline import Restorer, Samples, StageReport, Timeline, restore_blocks
+from resound.inference.offline import SAMPLE_RATES, Restorer, Samples, StageReport, Timeline, restore_blocks
 from resound.inference.picture import Spectrograms
 
 READ_BLOCK_SECONDS = 1.0
-SAMPLE_RATES = (1000, 3_000_000)  # Hz: below, frames are a few samples long; above is nothing but DSD as bits
 MOST_CHANNELS = 64  # an array of more rows than columns and than this was given the wrong way round
 LONGEST_SECONDS = 1e9
 Progress = Callable[[float, float | None], None]  # (seconds done, seconds in all if known)

@@ -1,0 +1,149 @@
+"""Writes the parts of the documentation that are made by programs: measured tables, the table of settings, the picture.
+
+Each part stands in a page between two comment lines, ``<!-- made by: NAME -->`` and ``<!-- end: NAME -->``; what is
+between them is replaced.  ``settings`` takes no time, ``picture`` seconds, ``vintage`` a minute or two, ``quality``
+ten, ``speed`` ten, and ``memory`` half an hour.
+
+    python benchmarks/update_docs.py settings
+    python benchmarks/update_docs.py quality vintage picture --data ../shared/data
+    python benchmarks/update_docs.py speed memory
+    python benchmarks/update_docs.py settings --check       # changes nothing; exit status 1 where the page is behind
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import need_folder, parser_for
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {
+    "settings": "docs/classic.md",
+    "quality": "docs/measurements.md",
+    "vintage": "docs/measurements.md",
+    "speed": "docs/measurements.md",
+    "memory": "docs/measurements.md",
+}
+SCRIPTS = {name: f"restore_{name}.py" for name in ("quality", "vintage", "speed", "memory")}
+PICTURE_SOURCE = "vintage/edison_victor_discs/00694090_03-38_sung-phrase.flac"
+PICTURE_TITLE = "edison_disc.flac"
+PICTURE = "docs/images/edison_disc.png"
+PICTURE_PIXELS, PICTURE_COLOURS, PICTURE_GREYS = 1000, 48, 8
+
+
+def settings_text() -> str:
+    """Return the tables of all settings of the classic chain, from the models themselves."""
+    from resound.classic.chain import ClassicConfig
+
+    parts = []
+    for name, field in ClassicConfig.model_fields.items():
+        model = field.annotation
+        if not (isinstance(model, type) and hasattr(model, "model_fields")):
+            order = ", ".join(field.default)
+            parts.append(f"`{name}`: `[{order}]`. {field.description[0].upper()}{field.description[1:]}.")
+            continue
+        rows = [
+            f"| `{name}.{key}` | {shown(part.default)} | {limits(part.metadata)} | {part.description} |"
+            for key, part in model.model_fields.items()
+        ]
+        parts.append("\n".join(["| setting | default | range | what it does |", "| --- | --- | --- | --- |", *rows]))
+    return "\n\n".join(parts)
+
+
+def shown(value: object) -> str:
+    """Return a default as it is written on the command line."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value:g}`" if isinstance(value, int | float) else f"`{value}`"
+
+
+def limits(metadata: list[object]) -> str:
+    """Return the bounds that a field's validators state."""
+    low = [f"≥ {m.ge:g}" for m in metadata if getattr(m, "ge", None) is not None]
+    low += [f"> {m.gt:g}" for m in metadata if getattr(m, "gt", None) is not None]
+    high = [f"≤ {m.le:g}" for m in metadata if getattr(m, "le", None) is not None]
+    return ", ".join(low + high)
+
+
+def measured_text(name: str, data: Path) -> str:
+    """Return what a benchmark prints."""
+    command = [sys.executable, str(ROOT / "benchmarks" / SCRIPTS[name])]
+    if name in ("quality", "vintage"):
+        command += ["--data", str(data)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def replace_part(page: Path, name: str, text: str) -> str:
+    """Return the page with one part replaced."""
+    pattern = re.compile(rf"(<!-- made by: {name} -->\n).*?(<!-- end: {name} -->)", re.DOTALL)
+    whole, n_found = pattern.subn(lambda m: f"{m[1]}\n{text}\n\n{m[2]}", page.read_text(encoding="utf-8"))
+    if n_found != 1:
+        sys.exit(f"{page}: has {n_found} parts named {name!r}, not 1; put its two comment lines back")
+    return whole
+
+
+def draw_picture(data: Path) -> None:
+    """Restore a disc and save its spectrograms small."""
+    from PIL import Image
+
+    import resound
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / PICTURE_TITLE, Path(folder) / "picture.png"
+        source.write_bytes((need_folder(data) / PICTURE_SOURCE).read_bytes())
+        resound.restore_file(source, Path(folder) / "restored.flac", picture=target)
+        with Image.open(target) as picture:
+            height = round(picture.height * PICTURE_PIXELS / picture.width)
+            small = picture.convert("RGB").resize((PICTURE_PIXELS, height), Image.Resampling.LANCZOS)
+        small.quantize(palette=palette(), dither=Image.Dither.NONE).save(ROOT / PICTURE, optimize=True)
+
+
+def palette() -> Image.Image:
+    """Return the colours of the picture: the steps of its colour scale, and greys for the letters."""
+    from matplotlib import colormaps
+    from PIL import Image
+
+    colours = [colormaps["magma"](i / (PICTURE_COLOURS - 1))[:3] for i in range(PICTURE_COLOURS)]
+    colours += [(i / (PICTURE_GREYS - 1),) * 3 for i in range(PICTURE_GREYS)]
+    image = Image.new("P", (1, 1))
+    image.putpalette([round(255 * part) for colour in colours for part in colour])
+    return image
+
+
+def main() -> None:
+    """Update or check the parts named."""
+    parser = parser_for(__doc__)
+    parser.add_argument(
+        "parts", nargs="+", choices=[*PAGES, "picture"], metavar="PART", help=f"{', '.join(PAGES)}, picture"
+    )
+    parser.add_argument("--check", action="store_true", help="change nothing; fail where a page is behind")
+    arguments = parser.parse_args()
+    behind = []
+    for name in arguments.parts:
+        if name == "picture":
+            draw_picture(arguments.data)
+            continue
+        page = ROOT / PAGES[name]
+        text = settings_text() if name == "settings" else measured_text(name, arguments.data)
+        whole = replace_part(page, name, text)
+        if whole == page.read_text(encoding="utf-8"):
+            continue
+        behind.append(name)
+        if not arguments.check:
+            page.write_text(whole, encoding="utf-8")
+    if arguments.check and behind:
+        sys.exit(f"behind: {', '.join(behind)}; run python benchmarks/update_docs.py {' '.join(behind)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Settings: what is wrong is named with its place, its value, and the nearest that would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from resound.classic.chain import ClassicConfig
+from resound.config import load_config
+from resound.errors import ConfigError, did_you_mean, one_line
+
+
+def refusal(*words: str, path: Path | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(ClassicConfig, path, words)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_words_the_defaults_hold():
+    assert load_config(ClassicConfig) == ClassicConfig()
+
+
+def test_words_win_over_the_file_and_the_file_over_defaults(tmp_path):
+    (tmp_path / "c.yaml").write_text("dehiss: {max_reduction_db: 20, floor_seconds: 5}\norder: [dehiss, declick]\n")
+    config = load_config(ClassicConfig, tmp_path / "c.yaml", ["dehiss.max_reduction_db=18", "dehum.enabled=false"])
+    assert config.dehiss.max_reduction_db == 18
+    assert config.dehiss.floor_seconds == 5
+    assert config.order == ("dehiss", "declick")
+    assert config.dehum.enabled is False
+    assert config.declick == ClassicConfig().declick
+
+
+def test_an_empty_file_is_the_defaults(tmp_path):
+    (tmp_path / "c.yaml").write_text("# nothing yet\n")
+    assert load_config(ClassicConfig, tmp_path / "c.yaml") == ClassicConfig()
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("dehiss", "'dehiss' is not a setting; write key=value"),
+        ("=3", "'=3' is not a setting"),
+        ("dehis.x=3", "dehis: no such setting; did you mean 'dehiss'?"),
+        ("dehiss.max_reduction=3", "dehiss.max_reduction: no such setting; did you mean 'max_reduction_db'?"),
+        ("qqq=3", "qqq: no such setting (there are order, declick, dehum, dehiss)"),
+        ("dehiss.max_reduction_db=loud", "dehiss.max_reduction_db: input should be a valid number"),
+        ("dehiss.max_reduction_db=-1", "should be greater than or equal to 0, got -1"),
+        ("dehiss.max_reduction_db=[1", "'[1' cannot be read as a value; put it in quotes"),
+        ("dehiss.max_reduction_db=2001-99-99", "cannot be read as a value; put it in quotes"),
+        ("dehiss=3", "dehiss: input should be"),
+        ("order=[dehum, dehum]", "a stage can come only once"),
+        ("order=[dehmu]", "order.0: input should be 'declick', 'dehum' or 'dehiss', got 'dehmu'"),
+    ],
+)
+def test_a_wrong_word_is_named(word, message):
+    assert message in refusal(word)
+
+
+def test_a_value_has_no_settings_of_its_own():
+    assert "'dehiss' is a single value" in refusal("dehiss=3", "dehiss.max_reduction_db=4")
+
+
+def test_every_fault_is_told_at_once():
+    told = refusal("dehiss.max_reduction_db=99", "dehum.nope=1")
+    assert "dehiss.max_reduction_db" in told
+    assert "dehum.nope" in told
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[1, 2]", "holds no settings but [1, 2]; write 'key: value' lines"),
+        (b"a: [1\n", "is not valid YAML in line"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"1: 2\n", "1: "),
+        (b"dehiss: 2001-99-99\n", "holds a value that cannot be read"),
+        (b"!!python/object/apply:os.getcwd []\n", "is not valid YAML in line 1"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, content, message):
+    (tmp_path / "c.yaml").write_bytes(content)
+    told = refusal(path=tmp_path / "c.yaml")
+    assert told.startswith(f"{tmp_path / 'c.yaml'}: ")
+    assert message in told
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    assert "no.yaml: no such file; give the path of a YAML file" in refusal(path=tmp_path / "no.yaml")
+    assert "cannot be read" in refusal(path=tmp_path)
+
+
+def test_the_nearest_name_is_offered_only_when_it_is_near():
+    assert did_you_mean("clasic", ["auto", "classic"]) == "; did you mean 'classic'?"
+    assert did_you_mean("demucs", ["auto", "classic"]) == ""
+
+
+def test_controls_in_a_message_are_spelled_out():
+    assert one_line("a\nb\x1b[31m\udcff é 音") == "a\\nb\\x1b[31m\\udcff é 音"

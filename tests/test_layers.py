@@ -1,0 +1,63 @@
+"""Imports point down only: design.md's table of layers, held."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "resound"
+
+# Each part and the parts it may import besides its own files.
+LAYERS = {
+    "errors": set(),
+    "config": {"errors"},
+    "dsp": {"errors"},
+    "audio": {"errors", "dsp"},
+    "classic": {"errors", "dsp"},
+    "metrics": {"errors", "dsp"},
+    "inference": {"errors", "config", "dsp", "audio", "classic", "metrics"},
+    "cli": {"errors", "config", "dsp", "audio", "classic", "metrics", "inference"},
+    "__init__": {"inference"},
+}
+LEARNING_SIDE = {"torch", "lightning", "safetensors", "torchaudio", "torchvision"}
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(SOURCE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imported_modules(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import; write the full name"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_down(path):
+    own = part_of(path)
+    assert own in LAYERS, f"{own}: a new part; say in LAYERS what it may import"
+    parts = {name.split(".")[1] for name in imported_modules(path) if name.startswith("resound.")}
+    upward = {part for part in parts if part in LAYERS} - LAYERS[own] - {own}
+    assert not upward
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_the_signal_side_never_imports_the_learning_side(path):
+    assert not {name.split(".")[0] for name in imported_modules(path)} & LEARNING_SIDE
+
+
+@pytest.mark.parametrize("statement", ["import resound", "import resound.cli.main"])
+def test_starting_loads_nothing_heavy(statement):
+    program = f"{statement}; import sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"torch", "scipy", "scipy.signal", "av", "onnxruntime", "numpy", "pydantic", "matplotlib", "rich"}
+    assert not heavy & set(loaded)
