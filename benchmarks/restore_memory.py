@@ -83,14 +83,14 @@ def peak_of(source: Path, output: Path) -> tuple[float, float]:
     command = [sys.executable, "-c", "from resound.cli.main import main; main()"]
     command += ["restore", str(source), "-o", str(output), "--removed", str(output.with_name("removed.wav"))]
     measured = subprocess.run([sys.executable, "-c", MEASURE, *command], check=True, capture_output=True, text=True)
-    status, kilobytes, seconds = measured.stdout.split()
+    status, largest, seconds = measured.stdout.split()
     if status != "0":
         sys.exit(f"{source}: restoring failed: {measured.stderr.strip()[-300:]}")
     for path in output.parent.glob(f"{output.stem}*"):
         path.unlink()
     output.with_name("removed.wav").unlink()
-    # ru_maxrss is in bytes on macOS, in kilobytes elsewhere
-    return int(kilobytes) / (1e6 if sys.platform == "darwin" else 1e3), float(seconds)
+    # ru_maxrss is in bytes on macOS, in units of 1024 bytes elsewhere
+    return int(largest) * (1 if sys.platform == "darwin" else 1024) / 1e6, float(seconds)
 
 
 def main() -> None:

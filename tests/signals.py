@@ -42,12 +42,9 @@ def music_like(seconds: float, sample_rate: int, seed: int = 0) -> np.ndarray:
         time = np.arange(min(n - round(start * sample_rate), 2 * sample_rate)) / sample_rate
         if not len(time):
             continue
-        root = 110 * 2 ** (rng.choice([0, 5, 7]) / 12)
-        chord = sum(
-            np.sin(2 * np.pi * root * ratio * k * time + k) / k**1.5
-            for ratio in (0.5, 1, 1.25, 1.5)
-            for k in (1, 2, 3, 4)
-        )
+        root = 220 * 2 ** (rng.choice([0, 5, 7]) / 12)  # a triad in the middle register over one bass note
+        pitches = (root / 4, root, 1.25 * root, 1.5 * root)
+        chord = sum(np.sin(2 * np.pi * pitch * k * time + k) / k**1.5 for pitch in pitches for k in (1, 2, 3, 4))
         begin = round(start * sample_rate)
         sound[begin : begin + len(time)] += 0.3 * chord * np.minimum(1, time / 0.02)
     return 0.1 * sound / np.sqrt(np.mean(sound**2))

@@ -28,7 +28,7 @@ def test_noise_falls_and_speech_stays(snr_db):
     assert abs(active_db) < 1
     assert si_sdr(enhanced, speech) > si_sdr(noisy, speech) + 3
     assert log_spectral_distance(enhanced, speech, RATE) < log_spectral_distance(noisy, speech, RATE)
-    assert abs(speech_level_change_db(enhanced, speech, RATE)) < 0.5
+    assert abs(speech_level_change_db(enhanced, speech, RATE)) < 0.7
 
 
 @pytest.mark.parametrize("max_reduction_db", [0, 6, 12, 20])

@@ -651,6 +651,20 @@ def test_an_interrupt_leaves_no_half_file(here, jobs, number):
     assert files_below(here) - {"noise"} == before
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_an_interrupt_while_workers_start_is_one_line_too(here):
+    names = [write_wav(here / f"{index}.wav").name for index in range(2)]
+    running = subprocess.Popen(
+        command("restore", *names, "--jobs", 2), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+    wait_for(lambda: len(children.read_text().split()) >= 3, running)  # two workers and Python's resource tracker
+    os.killpg(running.pid, signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert (running.returncode, told) == (130, "resound: interrupted; nothing half-written was left\n")
+    assert not list(here.glob(".*.partial*"))
+
+
 def test_a_killed_worker_is_told_for_each_recording_it_took_along(here):
     for index in range(2):
         write_wav(here / f"{index}.wav", rate=48000, n_samples=48000 * 60)

@@ -36,10 +36,10 @@ from resound.dsp.spectral import frame_centres, frame_length_for, hann, istft, s
 # What the two floor estimates must be multiplied by to give the mean power of white noise, for the smoothing and the
 # windows below; `tests/classic/test_dehiss.py` measures them again.
 MINIMUM_BIAS = 2.19
-VALLEY_BIAS = 3.8
+VALLEY_BIAS = 4.56
 
 SMOOTHING_SECONDS = 0.09  # of the periodogram under the minimum
-VALLEY_FRAME_SECONDS = 0.128  # resolves partials 60 Hz apart
+VALLEY_FRAME_SECONDS = 0.2  # resolves partials 20 Hz apart
 VALLEY_SMOOTHING_SECONDS = 0.2
 VALLEY_QUANTILE = 0.15
 VALLEY_WIDTH_HZ = (
@@ -55,6 +55,7 @@ DIRECTED = 0.98  # decision-directed weight of the past (Ephraim & Malah 1984)
 SMALLEST_SNR = 10.0**-2.5  # a-priori SNR floor, -25 dB (Cappe 1994: keeps residual noise free of tones)
 LARGEST_POSTERIOR = 1e4
 DIGITAL_SILENCE = 1e-9  # relative to the mean power: such frames say nothing about the noise
+SHARED_REST = (0.15, 0.35)  # a band is believed when so much of its rest is shared by all
 PAUSE_BANDS_HZ = (80.0, 500.0, 2000.0, 6000.0)
 
 
@@ -163,8 +164,8 @@ class FloorEvidence:
         """Return the evidence in ``(frame, freq)`` power.
 
         Measured on real material (20-s blocks): low, middle and high band within 4 dB of their floors together, for 8
-        to 40 % of the time in speech over noise, for 0 to 5 % in clean music.  Above 2 kHz a floor held for half of
-        the time is hiss even without a pause.
+        to 40 % of the time in speech over noise, for 0 to 5 % in clean music.  A band that mostly rests while the
+        others sound is a held bass, and not believed; but above 2 kHz a floor held for half of the time is hiss.
         """
         level = power.mean(axis=1)
         sounding = level > 1e-7 * level.mean()
@@ -177,10 +178,11 @@ class FloorEvidence:
             resting.append(sounding & (level_db < np.quantile(level_db[sounding], 0.03) + 4.0))
         at_rest = np.logical_and.reduce(resting)
         pauses = ramp(at_rest.sum() / sounding.sum(), 0.04, 0.08)
-        steady = max(pauses, ramp(resting[-1].sum() / sounding.sum(), 0.20, 0.50))
-        octaves_above_1khz = np.log2(np.maximum(np.arange(power.shape[1]) * grid.hz, 1.0) / 1000)
-        blend = np.clip(octaves_above_1khz, 0, 1)
-        trust = pauses * (1 - blend) + steady * blend
+        by_band = [pauses * ramp(at_rest.sum() / band.sum(), *SHARED_REST) for band in resting]
+        by_band[-1] = max(by_band[-1], ramp(resting[-1].sum() / sounding.sum(), 0.20, 0.50))
+        centres_hz = [np.sqrt(low_hz * high_hz) for low_hz, high_hz in pairwise(PAUSE_BANDS_HZ)][: len(by_band)]
+        octaves = np.log2(np.maximum(np.arange(power.shape[1]) * grid.hz, 1.0))
+        trust = np.interp(octaves, np.log2(centres_hz), by_band)
         return cls(trust.astype(np.float32), at_rest.astype(np.float32))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +20,7 @@ from resound.inference.naming import Task, check_apart, names_one_file
 from resound.inference.pipeline import Options, Report, restore_file
 
 POLL_SECONDS = 0.1
+ENDS = (signal.SIGINT, signal.SIGTERM)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -115,7 +118,8 @@ def run_parallel(batch: Batch, n_jobs: int, progress: TaskProgress | None) -> It
     by_number = dict(enumerate(batch.tasks))
     with single_threaded_children():
         pool = ProcessPoolExecutor(n_jobs, context, _start_worker, (queue, stop))
-        numbers = {pool.submit(_work, batch, n): n for n in by_number}
+        with held_signals():
+            numbers = {pool.submit(_work, batch, n): n for n in by_number}
         pending: set[Future[Outcome]] = set(numbers)
         try:
             while pending:
@@ -158,28 +162,55 @@ def single_threaded_children() -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def held_signals() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back, also in processes started meanwhile, until those are ready to answer."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _worker: dict[str, Any] = {}  # what a worker process was started with
 
 
 def _start_worker(queue: Any, stop: Any) -> None:
-    # Ctrl-C, and often SIGTERM too, reaches the whole process group; only the parent answers, by setting the event.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _stop_worker)
+    _worker.update(queue=queue, busy=False, stopped=False, killed=False)
     queue.cancel_join_thread()  # nobody may be reading any more when the worker ends
-    _worker.update(queue=queue, stop=stop, busy=False, killed=False)
+    signal.signal(signal.SIGINT, _stop_work)
+    signal.signal(signal.SIGTERM, _stop_worker)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+    threading.Thread(target=_await, args=(stop,), daemon=True).start()
+
+
+def _await(stop: Any) -> None:
+    """Pass the parent's wish to stop on to the thread that works."""
+    stop.wait()
+    _thread.interrupt_main()
+
+
+def _stop_work(*_: Any) -> None:
+    """Answer Ctrl-C: give up what is under way, once; while idle there is nothing to do."""
+    if _worker["busy"] and not _worker["stopped"]:
+        _worker["stopped"] = True
+        raise KeyboardInterrupt
 
 
 def _stop_worker(*_: Any) -> None:
-    """End at once, or while something is half written, at the next block.  (Locks must not be touched here.)"""
+    """Answer SIGTERM: give up what is under way, and end."""
     if not _worker["busy"]:
         os._exit(1)
     _worker["killed"] = True
+    _stop_work()
 
 
 def _work(batch: Batch, number: int) -> Outcome:
     def tell(_: Task, seconds_done: float, seconds_in_all: float | None) -> None:
-        if _worker["killed"] or _worker["stop"].is_set():
-            raise KeyboardInterrupt
         _worker["queue"].put((number, seconds_done, seconds_in_all))
 
     _worker["busy"] = True
