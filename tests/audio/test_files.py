@@ -19,9 +19,7 @@ from resound.errors import InputError, OutputError
 SOUND = np.linspace(-0.5, 0.5, 8000)
 
 
-def write_container(
-    path: Path, codec: str, *, rate: int = 8000, n_samples: int = 8000, **options: str
-) -> None:
+def write_container(path: Path, codec: str, *, rate: int = 8000, n_samples: int = 8000, **options: str) -> None:
     """Write a sine tone by PyAV."""
     tone = 0.3 * np.sin(2 * np.pi * 300 * np.arange(n_samples) / rate)
     muxer_options = {name: options.pop(name) for name in list(options) if name == "write_xing"}
@@ -59,9 +57,7 @@ def test_the_content_decides_and_not_the_suffix(tmp_path):
 )
 def test_what_libsndfile_does_not_open_goes_to_pyav(tmp_path, name, codec):
     kind = {"a.wav": "a.m4a"}.get(name, name)
-    write_container(
-        tmp_path / kind, codec, n_samples=8192
-    )  # whole packets: FFmpeg's CAF writer drops the rest
+    write_container(tmp_path / kind, codec, n_samples=8192)  # whole packets: FFmpeg's CAF writer drops the rest
     os.rename(tmp_path / kind, tmp_path / name)
     with open_reader(tmp_path / name) as reader:
         n_read = sum(block.shape[1] for block in reader.blocks(1000))
@@ -189,14 +185,10 @@ def test_a_file_without_samples_is_refused(tmp_path, suffix):
     assert_refused(InputError, "no samples", lambda: open_reader(tmp_path / f"a{suffix}"))
 
 
-@pytest.mark.parametrize(
-    "excerpt", [{"start_seconds": -1.0}, {"duration_seconds": 0.0}, {"duration_seconds": -2.0}]
-)
+@pytest.mark.parametrize("excerpt", [{"start_seconds": -1.0}, {"duration_seconds": 0.0}, {"duration_seconds": -2.0}])
 def test_an_impossible_excerpt_is_refused(tmp_path, excerpt):
     soundfile.write(tmp_path / "a.wav", SOUND, 8000)
-    assert_refused(
-        InputError, "give a start of at least 0", lambda: open_reader(tmp_path / "a.wav", **excerpt)
-    )
+    assert_refused(InputError, "give a start of at least 0", lambda: open_reader(tmp_path / "a.wav", **excerpt))
 
 
 # Writing
@@ -219,9 +211,7 @@ def test_the_input_is_never_the_output(tmp_path, link):
     if link == "hard":
         os.link(source, target)
     with open_reader(source) as reader:
-        assert_refused(
-            OutputError, "never overwritten", lambda: enter(open_writer(target, reader, overwrite=True))
-        )
+        assert_refused(OutputError, "never overwritten", lambda: enter(open_writer(target, reader, overwrite=True)))
     assert source.read_bytes() == before
 
 

@@ -32,17 +32,13 @@ LOSSLESS_PAIRS = [
 ] + [(".wav", "WAVEX", "PCM_24"), (".wav", "WAVEX", "DOUBLE"), (".wav", "RF64", "PCM_16")]
 
 
-def write(
-    path: Path, samples: NDArray, rate: int, container: str, subtype: str, endian: str = "FILE"
-) -> None:
+def write(path: Path, samples: NDArray, rate: int, container: str, subtype: str, endian: str = "FILE") -> None:
     """Write ``(time, channel)`` as libsndfile does, in the blocks it survives."""
     n_channels = samples.shape[1]
     with soundfile.SoundFile(path, "w", rate, n_channels, subtype, endian, container) as file:
         for first in range(0, len(samples), 65536):
             file.write(samples[first : first + 65536])
-    if (
-        container == "AIFF"
-    ):  # libsndfile alone counts the pad byte of an odd number of 8-bit samples as one more
+    if container == "AIFF":  # libsndfile alone counts the pad byte of an odd number of 8-bit samples as one more
         tags.finish(path, tags.Metadata(), container, n_samples=len(samples))
 
 
@@ -110,9 +106,7 @@ def test_a_copy_holds_the_same_samples_in_the_same_kind_of_file(tmp_path, suffix
 
 
 @pytest.mark.parametrize("endian", ["LITTLE", "BIG"])
-@pytest.mark.parametrize(
-    ("suffix", "container"), [(".wav", "WAV"), (".aifc", "AIFF"), (".au", "AU"), (".caf", "CAF")]
-)
+@pytest.mark.parametrize(("suffix", "container"), [(".wav", "WAV"), (".aifc", "AIFF"), (".au", "AU"), (".caf", "CAF")])
 def test_byte_order_is_kept(tmp_path, suffix, container, endian):
     source, target = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
     write(source, random_samples(100, 2, "PCM_16"), 44100, container, "PCM_16", endian)
@@ -139,9 +133,7 @@ def test_every_sample_rate_is_kept(tmp_path, suffix, rate):
     seed=st.integers(0, 2**31),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_lossless_reads_back_identical(
-    tmp_path, pair, rate, n_channels, n_samples, block_samples, seed
-):
+def test_whatever_is_lossless_reads_back_identical(tmp_path, pair, rate, n_channels, n_samples, block_samples, seed):
     suffix, container, subtype = pair
     n_channels = min(n_channels, 2) if container in ("VOC", "AVR") else n_channels
     rate = min(rate, 48000) if container in ("VOC", "AVR") else rate
@@ -178,9 +170,7 @@ def test_the_checksum_is_of_interleaved_little_endian_samples(tmp_path):
         ("GSM610", ".wav", "PCM_16", False),
     ],
 )
-def test_another_kind_of_file_gets_the_narrowest_type_that_loses_nothing(
-    tmp_path, subtype, suffix, expected, warned
-):
+def test_another_kind_of_file_gets_the_narrowest_type_that_loses_nothing(tmp_path, subtype, suffix, expected, warned):
     write(tmp_path / "in.wav", tone_burst(4000, 1), 8000, "WAV", subtype)
     _, writer, read = copy_through(tmp_path / "in.wav", tmp_path / f"out{suffix}")
     assert soundfile.info(tmp_path / f"out{suffix}").subtype == expected
@@ -262,9 +252,7 @@ def test_vorbis_is_written_at_no_less_than_the_nominal_bit_rate_of_its_source(tm
         (".flac", 44100, 9, "FLAC cannot hold 9 channels"),
     ],
 )
-def test_a_format_that_cannot_hold_the_sound_is_refused_in_one_line(
-    tmp_path, suffix, rate, n_channels, words
-):
+def test_a_format_that_cannot_hold_the_sound_is_refused_in_one_line(tmp_path, suffix, rate, n_channels, words):
     write(tmp_path / "in.wav", tone_burst(100, n_channels), rate, "WAV", "PCM_16")
     with pytest.raises(OutputError, match=words) as caught:
         copy_through(tmp_path / "in.wav", tmp_path / f"out{suffix}")
@@ -365,9 +353,7 @@ def test_flac_that_does_not_match_its_own_checksum_is_reported(tmp_path):
         (".mp3", "MP3", "MPEG_LAYER_III"),
     ],
 )
-def test_a_file_that_is_cut_off_is_read_as_far_as_it_goes_with_a_warning(
-    tmp_path, suffix, container, subtype
-):
+def test_a_file_that_is_cut_off_is_read_as_far_as_it_goes_with_a_warning(tmp_path, suffix, container, subtype):
     path = tmp_path / f"in{suffix}"
     write(path, tone_burst(40000, 1), 8000, container, subtype)
     content = path.read_bytes()

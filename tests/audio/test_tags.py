@@ -19,9 +19,7 @@ SOUND = (np.arange(-501, 500) * 7).astype("<i2")  # an odd number of samples
 COVER = b"\x89PNG" + bytes(range(256)) * 300  # 77 kB: more than one Ogg page
 
 
-def bext(
-    history: bytes = b"A=ANALOGUE,M=mono,T=Studer\r\n", *, version: int = 1, loudness: bytes = bytes(10)
-) -> bytes:
+def bext(history: bytes = b"A=ANALOGUE,M=mono,T=Studer\r\n", *, version: int = 1, loudness: bytes = bytes(10)) -> bytes:
     description = b"A record".ljust(256, b"\0") + b"An archive".ljust(32, b"\0")
     fields = description.ljust(346, b"\0") + struct.pack("<H", version) + bytes(64) + loudness
     return fields.ljust(602, b"\0") + history
@@ -46,8 +44,7 @@ def write_wav(path: Path, before: list[tuple[bytes, bytes]], after: list[tuple[b
 def chunks_of(path: Path) -> list[tuple[bytes, bytes]]:
     with open(path, "rb") as handle:
         return [
-            (chunk.name, containers.read_at(handle, chunk.offset, chunk.size))
-            for chunk in containers.chunks(handle)
+            (chunk.name, containers.read_at(handle, chunk.offset, chunk.size)) for chunk in containers.chunks(handle)
         ]
 
 
@@ -160,8 +157,7 @@ def test_loudness_measured_on_the_source_is_kept_with_a_warning(tmp_path):
         (b"not XML at all", b"not XML at all"),
         (
             b"<BWFXML><BEXT><BWF_CODING_HISTORY>A=X</BWF_CODING_HISTORY></BEXT></BWFXML>",
-            b"<BWFXML><BEXT><BWF_CODING_HISTORY>A=X\r\nT=a &lt; b &amp; c</BWF_CODING_HISTORY></BEXT>"
-            b"</BWFXML>",
+            b"<BWFXML><BEXT><BWF_CODING_HISTORY>A=X\r\nT=a &lt; b &amp; c</BWF_CODING_HISTORY></BEXT></BWFXML>",
         ),
     ],
 )
@@ -209,8 +205,7 @@ def test_chunks_of_aiff_come_through(tmp_path):
     found = chunks_of(tmp_path / "out.aiff")
     assert [chunk for chunk in found if chunk[0] not in (b"COMM", b"SSND")] == added + after
     assert (
-        int.from_bytes((tmp_path / "out.aiff").read_bytes()[4:8], "big")
-        == (tmp_path / "out.aiff").stat().st_size - 8
+        int.from_bytes((tmp_path / "out.aiff").read_bytes()[4:8], "big") == (tmp_path / "out.aiff").stat().st_size - 8
     )
     assert_same_sound(source, tmp_path / "out.aiff")
 
@@ -274,9 +269,7 @@ def id3_tag(*frames: tuple[bytes, bytes]) -> bytes:
 def test_tags_before_and_after_an_mp3_come_through(tmp_path):
     source = tmp_path / "in.mp3"
     soundfile.write(source, SOUND.repeat(20), 48000, format="MP3")
-    prefix = id3_tag(
-        (b"TIT2", b"\x01" + "Ein Lied".encode("utf-16")), (b"APIC", b"\0image/png\0\3\0" + COVER)
-    )
+    prefix = id3_tag((b"TIT2", b"\x01" + "Ein Lied".encode("utf-16")), (b"APIC", b"\0image/png\0\3\0" + COVER))
     ape_items = struct.pack("<II", 4, 0) + b"Mood\0good"
     footer = b"APETAGEX" + struct.pack("<4I", 2000, len(ape_items) + 32, 1, 0) + bytes(8)
     id3v1 = b"TAG" + b"Ein Lied".ljust(125, b"\0")
@@ -302,9 +295,7 @@ def slow_ogg_checksum(data: bytes) -> int:
 def test_the_fast_ogg_checksum_is_the_one_of_the_specification():
     data = np.random.default_rng(0).bytes(999)
     assert containers.ogg_checksum(data) == slow_ogg_checksum(data)
-    assert (
-        containers.ogg_checksum(b"123456789") == 0x89A1897F
-    )  # CRC-32/MPEG-2 from 0, as other tables list it
+    assert containers.ogg_checksum(b"123456789") == 0x89A1897F  # CRC-32/MPEG-2 from 0, as other tables list it
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), [(".ogg", "VORBIS"), (".opus", "OPUS")])

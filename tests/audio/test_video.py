@@ -56,9 +56,7 @@ def encode(stream, samples: np.ndarray, start_seconds: float = 0.0, bits: int = 
     for start in range(0, values.shape[1], size):
         piece = values[:, start : start + size]
         piece = piece if name.endswith("p") else piece.T.reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(piece), format=name, layout=context.layout.name
-        )
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(piece), format=name, layout=context.layout.name)
         frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
         frame.pts = start + round(start_seconds * rate)
         yield from stream.encode(frame)
@@ -184,11 +182,7 @@ def add_extras(container, film: Film) -> None:
 
 def restore(source: Path, target: Path, **options) -> SimpleNamespace:
     """Copy a film through reader and writer with strength 0."""
-    reading = {
-        key: options.pop(key)
-        for key in ("audio_track", "start_seconds", "duration_seconds")
-        if key in options
-    }
+    reading = {key: options.pop(key) for key in ("audio_track", "start_seconds", "duration_seconds") if key in options}
     with (
         open_container_reader(source, **reading) as reader,
         open_container_writer(target, reader, **options) as writer,
@@ -261,9 +255,7 @@ PRIMING_IS_TOLD = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("suffix", "film"), PRIMING_IS_TOLD, ids=lambda value: getattr(value, "audio", value)
-)
+@pytest.mark.parametrize(("suffix", "film"), PRIMING_IS_TOLD, ids=lambda value: getattr(value, "audio", value))
 def test_decoded_length_and_place_equal_what_was_encoded(tmp_path: Path, suffix: str, film: Film) -> None:
     decoded = decode(make_film(tmp_path / f"film{suffix}", film))
     original = noise(film.n_samples)
@@ -298,9 +290,7 @@ def test_sample_formats_arrive_exactly(tmp_path, codec, muxer, suffix, storage, 
         make_film(tmp_path / f"film{suffix}", film)
         samples = noise(9000)
     decoded = decode(tmp_path / f"film{suffix}")
-    expected = (
-        samples.astype("f4").astype("f8") if storage == "float32" else np.round(samples * 2.0 ** (bits - 1))
-    )
+    expected = samples.astype("f4").astype("f8") if storage == "float32" else np.round(samples * 2.0 ** (bits - 1))
     if storage != "float32":
         expected = expected / 2.0 ** (bits - 1)
     assert decoded.reader.format.storage == storage
@@ -522,10 +512,7 @@ def test_everything_else_is_copied_untouched(tmp_path: Path, suffix: str, film: 
     assert packets_of(target, but_not=track) == packets_of(source, but_not=track)
     with av.open(str(source)) as old, av.open(str(target)) as new:
         stale = ("encoder", "major_brand", "minor_version", "compatible_brands", "software")
-        kept = [
-            {key: value for key, value in file.metadata.items() if key.lower() not in stale}
-            for file in (old, new)
-        ]
+        kept = [{key: value for key, value in file.metadata.items() if key.lower() not in stale} for file in (old, new)]
         assert kept[0] == kept[1]
         assert titles(old) == titles(new)
         assert len(old.streams) == len(new.streams)
@@ -542,9 +529,7 @@ def titles(container) -> list[tuple[Fraction, Fraction, dict[str, str]]]:
 
 def described(stream, restored: int) -> dict[str, object]:
     """Return all that a stream says of itself; of the restored one, what is not of its new encoding."""
-    tags = {
-        key: value for key, value in stream.metadata.items() if key not in ("DURATION", "encoder", "ENCODER")
-    }
+    tags = {key: value for key, value in stream.metadata.items() if key not in ("DURATION", "encoder", "ENCODER")}
     found: dict[str, object] = {"type": stream.type, "tags": tags, "disposition": stream.disposition}
     if stream.type == "attachment":
         found["data"] = stream.data
@@ -646,9 +631,7 @@ def test_a_codec_can_be_asked_for(tmp_path: Path, codec: str) -> None:
 
 
 def test_what_a_container_cannot_hold_is_refused_with_what_it_can(tmp_path: Path) -> None:
-    source = make_film(
-        tmp_path / "a.mkv", Film("matroska", audio="flac", rate=44_100, n_samples=5000, n_tracks=2)
-    )
+    source = make_film(tmp_path / "a.mkv", Film("matroska", audio="flac", rate=44_100, n_samples=5000, n_tracks=2))
     texts = make_film(tmp_path / "t.mkv", Film("matroska", n_samples=5000, subtitle="ass"))
     cases = [
         (source, "b.avi", "flac", r"\.avi cannot hold flac audio; it can hold mp3"),
@@ -678,9 +661,7 @@ def test_an_excerpt_goes_into_an_audio_file_only(tmp_path: Path) -> None:
     source = make_film(tmp_path / "a.mkv", Film("matroska", start_seconds=0.3))
     with (
         open_container_reader(source, duration_seconds=0.5) as reader,
-        pytest.raises(
-            OutputError, match=r"an excerpt cannot go back into a video; give the name of an audio file"
-        ),
+        pytest.raises(OutputError, match=r"an excerpt cannot go back into a video; give the name of an audio file"),
     ):
         open_container_writer(tmp_path / "b.mkv", reader)
     restore(source, tmp_path / "b.m4a", start_seconds=0.2, duration_seconds=0.5)
@@ -701,9 +682,7 @@ def test_every_table_entry_can_be_written(tmp_path: Path) -> None:
     for suffix, container in CONTAINERS.items():
         for codec in container.codecs:
             path = tmp_path / f"{codec}{suffix}"
-            source = SimpleNamespace(
-                path=path, format=Format("WAV", "PCM_16", 48_000, 2, None, "int16", True)
-            )
+            source = SimpleNamespace(path=path, format=Format("WAV", "PCM_16", 48_000, 2, None, "int16", True))
             with open_container_writer(path, source, audio_codec=codec) as writer:
                 writer.write(noise(9600))
             decoded = decode(path)

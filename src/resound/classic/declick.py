@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 SEGMENT_SECONDS = 0.012  # of constant AR coefficients, fitted on twice as much
 SCALE_SECONDS = 0.01  # the residual's level is known this finely
 CONTEXT_SECONDS = 0.1
+JOIN_SECONDS = 0.00015  # between the spikes of one click
 BORROW_SEGMENTS = 4  # how far a segment with a click looks for coefficients without one
 MAX_UNKNOWN = 512  # samples of one group of neighbouring clicks solved together
 
@@ -151,7 +152,7 @@ def levinson(correlation: NDArray) -> NDArray:
 
 
 def prediction_error(samples: NDArray, model: SegmentModel) -> NDArray:
-    """Return the prediction error ``(time,)``; samples before the first count as 0."""
+    """Return the prediction error ``(time,)``; 0 where there is no past to predict from."""
     n_segments, size, order = len(model.coefficients), model.segment_samples, model.order
     padded = np.zeros(order + n_segments * size)
     padded[order : order + len(samples)] = samples
@@ -159,7 +160,21 @@ def prediction_error(samples: NDArray, model: SegmentModel) -> NDArray:
     for lag in range(order + 1):
         shifted = padded[order - lag : order - lag + n_segments * size].reshape(n_segments, size)
         error += model.coefficients[:, lag : lag + 1] * shifted
-    return error.reshape(-1)[: len(samples)]
+    flat = error.reshape(-1)[: len(samples)]
+    flat[:order] = 0  # the model has no past there
+    return flat
+
+
+def backward_prediction_error(samples: NDArray, model: SegmentModel) -> NDArray:
+    """Return the error of predicting each sample from those after it, ``(time,)``.
+
+    A stationary process looks the same backwards, so the same filter serves, applied to time reversed.
+    """
+    n_segments, size = len(model.coefficients), model.segment_samples
+    reversed_model = SegmentModel(model.coefficients[::-1], size)
+    padded = np.zeros(n_segments * size)
+    padded[: len(samples)] = samples
+    return prediction_error(padded[::-1], reversed_model)[::-1][: len(samples)]
 
 
 def residual_scale(error: NDArray, block_samples: int) -> NDArray:
@@ -180,22 +195,26 @@ def residual_scale(error: NDArray, block_samples: int) -> NDArray:
 
 
 def find_clicks(samples: NDArray, model: SegmentModel, sample_rate: int, config: DeclickConfig) -> NDArray:
-    """Return which samples belong to clicks, ``(time,)`` of bool."""
-    error = np.abs(prediction_error(samples, model))
-    error[: model.order] = 0  # the model has no past there
-    scale = residual_scale(error, max(16, round(SCALE_SECONDS * sample_rate)))
-    candidates = error > config.threshold * scale + np.finfo(np.float64).tiny
-    if not candidates.any():
-        return candidates
-    above = error > config.edge * scale + np.finfo(np.float64).tiny
-    # a click rings on through the filter: gaps shorter than this belong to it
-    join = max(2, round(0.00015 * sample_rate))
-    above = scipy.ndimage.binary_closing(np.pad(above, join), np.ones(join, dtype=bool))[join:-join] | candidates
-    labels, n_labels = scipy.ndimage.label(above)
-    lengths = np.bincount(labels, minlength=n_labels + 1)
+    """Return which samples belong to clicks, ``(time,)`` of bool.
+
+    A click rings on through the prediction filter, forwards in time in the error of forward prediction, backwards in
+    that of backward prediction: only the click itself is in both.
+    """
+    tiny = np.finfo(np.float64).tiny
+    join = np.ones(max(2, round(JOIN_SECONDS * sample_rate)), dtype=bool)
+    loud, within = np.zeros(len(samples), dtype=bool), np.ones(len(samples), dtype=bool)
+    for error in (prediction_error(samples, model), backward_prediction_error(samples, model)):
+        scale = residual_scale(error, max(16, round(SCALE_SECONDS * sample_rate)))
+        magnitude = np.abs(error)
+        loud |= magnitude > config.threshold * scale + tiny
+        above = np.pad(magnitude > config.edge * scale + tiny, len(join))
+        within &= scipy.ndimage.binary_closing(above, join)[len(join) : -len(join)]
+    if not (loud & within).any():
+        return np.zeros_like(loud)
+    labels, n_labels = scipy.ndimage.label(within)
     chosen = np.zeros(n_labels + 1, dtype=bool)
-    chosen[np.unique(labels[candidates])] = True
-    chosen &= lengths <= max(3, round(config.max_click_seconds * sample_rate))
+    chosen[np.unique(labels[loud & within])] = True
+    chosen &= np.bincount(labels, minlength=n_labels + 1) <= max(3, round(config.max_click_seconds * sample_rate))
     chosen[0] = False
     return scipy.ndimage.binary_dilation(chosen[labels], iterations=1)
 
