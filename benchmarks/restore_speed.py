@@ -178,13 +178,14 @@ def main() -> None:
     parser = parser_for(__doc__, data=False)
     parser.add_argument("--seconds", type=float, default=60.0, help="of sound (60)")
     parser.add_argument("--files", type=int, default=8, help="in the folder for --jobs (8)")
+    parser.add_argument("--folder-seconds", type=float, default=120.0, help="length of each of those files (120)")
     parser.add_argument("--runs", type=int, default=3, help="of which the median is told (3)")
     arguments = parser.parse_args()
     print(f"{machine()}.  {arguments.seconds:g} s of sound, medians of {arguments.runs} runs.\n")
     show_start(arguments.runs)
     show_chain(arguments.seconds, arguments.runs)
     show_beside(arguments.seconds, arguments.runs)
-    show_jobs(max(120.0, arguments.seconds), arguments.files, arguments.runs)
+    show_jobs(arguments.folder_seconds, arguments.files, arguments.runs)
 
 
 if __name__ == "__main__":

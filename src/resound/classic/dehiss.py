@@ -47,7 +47,7 @@ VALLEY_WIDTH_HZ = (
     (600.0, 60.0),
     (np.inf, 150.0),
 )  # (up to this frequency, this neighbourhood)
-TONAL_EXCESS = 6.0  # the pause floor may be this much above the valley floor: more is a held note
+TONAL_EXCESS = 10.0  # the pause floor may be this much above the valley floor: more is a held note
 REFINE_SECONDS = 0.8
 CERTAINTY = 1.5  # noise that is known is subtracted with so much to spare (over-subtraction, Berouti et al. 1979)
 PRESENCE_SNR = 10.0**1.5  # a-priori SNR when speech is present, 15 dB (Gerkmann & Hendriks 2012)
@@ -55,6 +55,7 @@ DIRECTED = 0.98  # decision-directed weight of the past (Ephraim & Malah 1984)
 SMALLEST_SNR = 10.0**-2.5  # a-priori SNR floor, -25 dB (Cappe 1994: keeps residual noise free of tones)
 LARGEST_POSTERIOR = 1e4
 DIGITAL_SILENCE = 1e-9  # relative to the mean power: such frames say nothing about the noise
+ENOUGH_REST = (0.04, 0.08)  # share of the time at which the floor begins to be, and is, believed
 SHARED_REST = (0.15, 0.35)  # a band is believed when so much of its rest is shared by all
 PAUSE_BANDS_HZ = (80.0, 500.0, 2000.0, 6000.0)
 
@@ -177,7 +178,7 @@ class FloorEvidence:
             level_db = 10 * np.log10(smooth(band.mean(axis=1), grid.frames(0.1)))
             resting.append(sounding & (level_db < np.quantile(level_db[sounding], 0.03) + 4.0))
         at_rest = np.logical_and.reduce(resting)
-        pauses = ramp(at_rest.sum() / sounding.sum(), 0.04, 0.08)
+        pauses = ramp(at_rest.sum() / sounding.sum(), *ENOUGH_REST)
         by_band = [pauses * ramp(at_rest.sum() / band.sum(), *SHARED_REST) for band in resting]
         by_band[-1] = max(by_band[-1], ramp(resting[-1].sum() / sounding.sum(), 0.20, 0.50))
         centres_hz = [np.sqrt(low_hz * high_hz) for low_hz, high_hz in pairwise(PAUSE_BANDS_HZ)][: len(by_band)]

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,16 +112,19 @@ def run_task(batch: Batch, task: Task, progress: TaskProgress | None) -> Outcome
 
 
 def run_parallel(batch: Batch, n_jobs: int, progress: TaskProgress | None) -> Iterator[Outcome]:
-    """Yield outcomes from worker processes, which tell how far they are through a queue and stop by an event."""
+    """Yield outcomes from worker processes, which tell how far they are through a queue and stop when a pipe closes.
+
+    (An event would wait for an answer of workers that were killed.)
+    """
     context = multiprocessing.get_context("spawn")
-    queue, stop = context.Queue(), context.Event()
+    queue, (ended, alive) = context.Queue(), context.Pipe(duplex=False)
     by_number = dict(enumerate(batch.tasks))
     with single_threaded_children():
-        pool = ProcessPoolExecutor(n_jobs, context, _start_worker, (queue, stop))
-        with held_signals():
-            numbers = {pool.submit(_work, batch, n): n for n in by_number}
-        pending: set[Future[Outcome]] = set(numbers)
+        pool = ProcessPoolExecutor(n_jobs, context, _start_worker, (queue, ended))
         try:
+            with held_signals():
+                numbers = {pool.submit(_work, batch, n): n for n in by_number}
+            pending: set[Future[Outcome]] = set(numbers)
             while pending:
                 done, pending = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
                 while not queue.empty():
@@ -131,7 +134,7 @@ def run_parallel(batch: Batch, n_jobs: int, progress: TaskProgress | None) -> It
                 for future in done:
                     yield _outcome(future, by_number[numbers[future]])
         finally:
-            stop.set()
+            alive.close()  # workers give up where they are; so they do if this process is killed
             pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -178,19 +181,20 @@ def held_signals() -> Iterator[None]:
 _worker: dict[str, Any] = {}  # what a worker process was started with
 
 
-def _start_worker(queue: Any, stop: Any) -> None:
+def _start_worker(queue: Any, ended: Any) -> None:
     _worker.update(queue=queue, busy=False, stopped=False, killed=False)
     queue.cancel_join_thread()  # nobody may be reading any more when the worker ends
     signal.signal(signal.SIGINT, _stop_work)
     signal.signal(signal.SIGTERM, _stop_worker)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
-    threading.Thread(target=_await, args=(stop,), daemon=True).start()
+    threading.Thread(target=_await, args=(ended,), daemon=True).start()
 
 
-def _await(stop: Any) -> None:
-    """Pass the parent's wish to stop on to the thread that works."""
-    stop.wait()
+def _await(ended: Any) -> None:
+    """Stop the thread that works when the parent closes its end of the pipe, which is also when it dies."""
+    with suppress(EOFError, OSError):
+        ended.recv()
     _thread.interrupt_main()
 
 
