@@ -1,7 +1,8 @@
 """How fast the default restoration is on one core, by stage and beside others; how fast it starts; how it scales.
 
 Times are medians of several runs, taken in turn (ours, theirs, ours, ...), so that what else the machine does falls on
-all.  "of real time": seconds of work per second of sound; 0.10 is ten times as fast as it plays.  The sound is made
+all.  "of real time": seconds of processor time (which other programs hardly disturb) per second of sound; 0.10 is ten
+times as fast as it plays.  Starting and ``--jobs`` are wall time: judge them on a machine that does nothing else.  The sound is made
 here: speech-like bursts over hiss with clicks and hum, so that every stage has work.
 
     python benchmarks/restore_speed.py
@@ -11,6 +12,7 @@ here: speech-like bursts over hiss with clicks and hum, so that every stage has 
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -53,14 +55,22 @@ def worn_sound(seconds: float, sample_rate: int, *, n_channels: int = 1, seed: i
     return np.stack(channels)
 
 
-def median_times(works: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Return the median wall time of each piece of work in seconds, taken in turn."""
+def processor_seconds() -> float:
+    """Return the processor time of this process and of the children it waited for."""
+    usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def median_times(
+    works: dict[str, Callable[[], object]], runs: int, clock: Callable[[], float] = processor_seconds
+) -> dict[str, float]:
+    """Return the median time of each piece of work in seconds, taken in turn."""
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(runs):
         for name, work in works.items():
-            start = time.perf_counter()
+            start = clock()
             work()
-            taken[name].append(time.perf_counter() - start)
+            taken[name].append(clock() - start)
     return {name: float(np.median(times)) for name, times in taken.items()}
 
 
@@ -129,7 +139,7 @@ def show_jobs(seconds: float, n_files: int, runs: int) -> None:
             command = [*RESOUND, "restore", str(folder), "-o", f"{name}/out{jobs}", "--jobs", str(jobs), "--overwrite"]
             subprocess.run(command, check=True, capture_output=True)
 
-        times = median_times({"1": lambda: restore(1), "2": lambda: restore(2)}, runs)
+        times = median_times({"1": lambda: restore(1), "2": lambda: restore(2)}, runs, time.perf_counter)
     print(
         f"### `--jobs` over {n_files} files of {seconds:g} s (at least {LEAST_SCALING} is wanted on two free cores)\n"
     )
@@ -152,6 +162,7 @@ def show_start(runs: int) -> None:
     times = median_times(
         {name: lambda w=work: subprocess.run(w, check=True, capture_output=True) for name, work in works.items()},
         max(5, runs),
+        time.perf_counter,
     )
     loads = {
         "`python -c 'import resound'`": "import resound",

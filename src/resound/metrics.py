@@ -18,8 +18,9 @@ def si_sdr(estimate: NDArray, target: NDArray) -> NDArray:
     tiny = np.finfo(np.float64).tiny
     scale = np.sum(estimate * target, axis=-1, keepdims=True) / (np.sum(target**2, axis=-1, keepdims=True) + tiny)
     wanted = scale * target
-    ratio = (np.sum(wanted**2, axis=-1) + tiny) / (np.sum((estimate - wanted) ** 2, axis=-1) + tiny)
-    return np.asarray(10 * np.log10(ratio))
+    signal = np.sum(wanted**2, axis=-1) + tiny
+    distortion = np.sum((estimate - wanted) ** 2, axis=-1) + tiny
+    return np.asarray(10 * (np.log10(signal) - np.log10(distortion)))
 
 
 def log_spectral_distance(estimate: NDArray, target: NDArray, sample_rate: int, floor_db: float = 80.0) -> float:

@@ -740,7 +740,7 @@ def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path: Path, suffix: str
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # stands in for a disk that fills up
     try:
-        with pytest.raises(OutputError, match=r"cannot be written .*; free some space or choose another -o"):
+        with pytest.raises(OutputError, match=r"disk full .*; free some space or choose another folder with -o"):
             restore(source, tmp_path / f"b{suffix}")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -684,6 +684,30 @@ def test_a_killed_worker_is_told_for_each_recording_it_took_along(here):
     ]
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_workers_whose_parent_is_killed_tidy_up_and_end(here):
+    for index in range(2):
+        write_wav(here / f"{index}.wav", rate=48000, n_samples=48000 * 60)
+    running = subprocess.Popen(command("restore", "0.wav", "1.wav", "--jobs", 2))
+    wait_for(lambda: len(list(here.glob(".*.partial.wav"))) >= 2, running)
+    workers = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    running.kill()
+    running.wait()
+    deadline = time.monotonic() + 30
+    while any(alive(worker) for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert files_below(here) == {"0.wav", "1.wav"}
+
+
+def alive(process: str) -> bool:
+    """Tell whether a process runs; one that only waits to be collected does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def wait_for(happened, running: subprocess.Popen) -> None:
     deadline = time.monotonic() + 30
     while not happened():

@@ -208,7 +208,8 @@ def two_sided_minimum(values: NDArray, silent: NDArray, length: int, margin: int
     """Return the larger of the minima over ``length`` frames behind and ahead, ``(frame, freq)``.
 
     Frames of digital silence, and ``margin`` frames beside them that smoothing has mixed with it, are cut out first;
-    they get the floor of the nearest frame that was heard.  Near the ends the windows stop at the end instead of shrinking: the minimum of two frames is the sound.
+    they get the floor of the nearest frame that was heard.  Near the ends the windows stop at the end instead of
+    shrinking: the minimum of two frames is the sound.
     """
     sounding = smooth(silent.astype(np.float32), 2 * margin + 1) <= 0
     if not sounding.any():

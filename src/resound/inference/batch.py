@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -192,10 +193,16 @@ def _start_worker(queue: Any, ended: Any) -> None:
 
 
 def _await(ended: Any) -> None:
-    """Stop the thread that works when the parent closes its end of the pipe, which is also when it dies."""
+    """Stop the thread that works when the parent closes its end of the pipe, which is also when it is killed."""
     with suppress(EOFError, OSError):
         ended.recv()
     _thread.interrupt_main()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    while _worker["busy"]:  # tidying up
+        time.sleep(POLL_SECONDS)
+    os._exit(1)  # an orphan would wait for work for ever
 
 
 def _stop_work(*_: Any) -> None:

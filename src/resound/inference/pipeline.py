@@ -282,16 +282,11 @@ def _restore_opened(
 ) -> Report:
     """Restore an opened recording; the writers are context managers, so an exception leaves nothing behind."""
     form = reader.format
-    if not SAMPLE_RATES[0] <= form.sample_rate <= SAMPLE_RATES[1]:
-        raise InputError(
-            f"{reader.path}: has {form.sample_rate} samples a second, restored are {SAMPLE_RATES[0]} to "
-            f"{SAMPLE_RATES[1]}; resample it, or mend its header if that is wrong"
-        )
+    _check_rate(reader)
     stages = model.stages(form.sample_rate)
     before, after = (LevelMeter(form.sample_rate, form.n_channels) for _ in range(2))
     tally = Tally([StageReport(stage.name) for stage in stages], before, after)
     expected_seconds = _expected_seconds(reader)
-    history = f"A=PCM,F={form.sample_rate},T=resound {version('resound')}; {model.name}; strength {options.strength:g}"
     with contextlib.ExitStack() as opened:
         # The stack closes in reverse: the output, the file that counts, is entered first and so named last.
         writer: Writer = opened.enter_context(
@@ -300,7 +295,7 @@ def _restore_opened(
                 reader,
                 audio_codec=options.audio_codec,
                 overwrite=options.overwrite,
-                history=history,
+                history=_coding_history(form.sample_rate, model, options),
             )
         )
         sidecar = opened.enter_context(atomic.atomic_file(targets.sidecar, overwrite=True))
@@ -344,6 +339,21 @@ def _restore_opened(
             sidecar.write_text(report.to_json(), encoding="utf-8", errors="backslashreplace")
         targets.check_free(overwrite=options.overwrite)
     return report
+
+
+def _check_rate(reader: Reader) -> None:
+    """Raise `InputError` for a sample rate at which no stage can work."""
+    (lowest, highest), rate = SAMPLE_RATES, reader.format.sample_rate
+    if not lowest <= rate <= highest:
+        raise InputError(
+            f"{reader.path}: has {rate} samples a second, restored are {lowest} to {highest}; resample it, or mend its "
+            "header if that is wrong"
+        )
+
+
+def _coding_history(sample_rate: int, model: Model, options: Options) -> str:
+    """Return the line that a broadcast WAV gets about what was done to it (EBU R 98)."""
+    return f"A=PCM,F={sample_rate},T=resound {version('resound')}; {model.name}; strength {options.strength:g}"
 
 
 def _report(
