@@ -8,7 +8,7 @@ Three tables:
 
 SI-SDR: higher is better.  LSD, log-spectral distance: lower is better.  Level: how much quieter the wanted sound became
 where it is active; 0 is best.  "worse": items whose SI-SDR fell below that of the untreated recording.  Time: seconds
-of wall time per second of sound, with whatever else the machine was doing (restore_speed.py is about speed).
+of processor time per second of sound.
 
     python benchmarks/restore_quality.py --data ../shared/data
     python benchmarks/restore_quality.py --data ../shared/data --tables film --seed 1968 --csv film.csv
@@ -297,7 +297,7 @@ def main() -> None:
     parser = parser_for(__doc__)
     parser.add_argument("--tables", nargs="+", choices=("pairs", "film", "clean"), default=("pairs", "film", "clean"))
     parser.add_argument("--seed", type=int, default=1928, help="of the film noise (1928)")
-    parser.add_argument("--jobs", type=int, default=1, help="items at a time; times are meaningful only with 1")
+    parser.add_argument("--jobs", type=int, default=1, help="items at a time")
     parser.add_argument("--csv", type=Path, help="also write every single score")
     arguments = parser.parse_args()
     scores = run(arguments)

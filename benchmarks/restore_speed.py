@@ -2,8 +2,8 @@
 
 Times are medians of several runs, taken in turn (ours, theirs, ours, ...), so that what else the machine does falls on
 all.  "of real time": seconds of processor time (which other programs hardly disturb) per second of sound; 0.10 is ten
-times as fast as it plays.  Starting and ``--jobs`` are wall time: judge them on a machine that does nothing else.  The sound is made
-here: speech-like bursts over hiss with clicks and hum, so that every stage has work.
+times as fast as it plays.  Starting and ``--jobs`` are wall time: judge them on a machine that does nothing else.  The
+sound is made here: speech-like bursts over hiss with clicks and hum, so that every stage has work.
 
     python benchmarks/restore_speed.py
     python benchmarks/restore_speed.py --seconds 120 --runs 5
@@ -12,7 +12,6 @@ here: speech-like bursts over hiss with clicks and hum, so that every stage has 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from common import (
     noisereduce_method,
     parser_for,
     print_table,
+    processor_seconds,
     resound_default,
 )  # keeps numpy to one thread: first
 
@@ -53,12 +53,6 @@ def worn_sound(seconds: float, sample_rate: int, *, n_channels: int = 1, seed: i
             samples[start : start + 20] += rng.uniform(0.1, 0.4) * rng.standard_normal(20)
         channels.append(samples)
     return np.stack(channels)
-
-
-def processor_seconds() -> float:
-    """Return the processor time of this process and of the children it waited for."""
-    usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def median_times(
