@@ -672,7 +672,9 @@ def test_a_killed_worker_is_told_for_each_recording_it_took_along(here):
         command("restore", "0.wav", "1.wav", "--jobs", 2), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     wait_for(lambda: len(list(here.glob(".*.partial.wav"))) >= 2, running)
-    children = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(running.pid)], capture_output=True, text=True)
+    children = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(running.pid)], capture_output=True, text=True
+    )
     workers = [line.split()[0] for line in children.stdout.splitlines() if "spawn_main" in line]
     os.kill(int(workers[0]), signal.SIGKILL)
     _, told = running.communicate(timeout=60)
