@@ -85,3 +85,12 @@ def test_a_frequency_that_is_told_is_found():
 def test_too_short_to_tell_stays(n_samples):
     samples = hum(6, RATE, 50, 0.1)[None, :n_samples]
     np.testing.assert_array_equal(Dehum(RATE).process(samples), samples)
+
+
+def test_a_voice_that_pauses_on_a_harmonic_of_the_hum_stays():
+    time = np.arange(16 * RATE) / RATE
+    sounding = np.sin(2 * np.pi * 0.4 * time) > -0.2
+    voice = 0.1 * sounding * sum(np.sin(2 * np.pi * 150 * n * time) / n for n in range(1, 12))
+    programme, mains = voice + noise(16, RATE, 0.001), hum(16, RATE, 50, rms=0.02)
+    left = Dehum(RATE).process((programme + mains)[None])[0] - programme
+    assert np.mean(left**2) < 0.2 * np.mean(voice**2)

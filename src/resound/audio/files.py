@@ -150,7 +150,7 @@ def _check_readable(path: Path) -> None:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; give a recording, or a command that takes folders")
         if not path.exists():
-            raise InputError(f"{path}: does not exist{_similar_file(path)}; check the name")
+            raise InputError(f"{path}: does not exist{_similar_file(path) or '; check the name'}")
         if not path.is_file():
             raise InputError(f"{path}: is not a regular file; save the recording to a file first")
         if path.stat().st_size == 0:
@@ -164,7 +164,7 @@ def _check_readable(path: Path) -> None:
 
 def _similar_file(path: Path) -> str:
     if not path.parent.is_dir():
-        return f" (nor does the folder {path.parent})"
+        return f" (nor does the folder {path.parent}); check the path"
     return did_you_mean(path.name, os.listdir(path.parent))
 
 

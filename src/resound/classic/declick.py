@@ -23,6 +23,7 @@ SCALE_SECONDS = 0.01  # the residual's level is known this finely
 CONTEXT_SECONDS = 0.1
 JOIN_SECONDS = 0.00015  # between the spikes of one click
 BORROW_SEGMENTS = 4  # how far a segment with a click looks for coefficients without one
+FIT_BATCH = 256  # segments whose spectra are held at once
 MAX_UNKNOWN = 512  # samples of one group of neighbouring clicks solved together
 
 
@@ -106,10 +107,13 @@ def fit_segments(samples: NDArray, order: int, segment_samples: int) -> SegmentM
     padded = np.zeros(n_segments * segment_samples + 2 * half)
     padded[half : half + len(samples)] = samples
     window = np.hanning(segment_samples + 2 * half + 2)[1:-1]
-    frames = sliding_window_view(padded, segment_samples + 2 * half)[::segment_samples] * window
+    frames = sliding_window_view(padded, segment_samples + 2 * half)[::segment_samples]
     n_fft = 1 << int(2 * segment_samples + order).bit_length()
-    spectrum = np.fft.rfft(frames, n_fft)
-    correlation = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[:, : order + 1]
+    correlation = np.empty((n_segments, order + 1))
+    for first in range(0, n_segments, FIT_BATCH):
+        batch = slice(first, first + FIT_BATCH)
+        spectrum = np.fft.rfft(frames[batch] * window, n_fft)
+        correlation[batch] = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[:, : order + 1]
     return SegmentModel(levinson(correlation), segment_samples)
 
 

@@ -57,7 +57,7 @@ def describe(inspection: Inspection) -> str:
     rows = {
         "format": ", ".join(part for part in form if part),
         "length": f"{clock(inspection.duration_seconds)} ({inspection.n_samples} samples)",
-        "loudness": _level(inspection.loudness_lufs, "LUFS"),
+        "loudness": _loudness(inspection),
         "peak / RMS": f"{_level(inspection.peak_dbfs, 'dBFS')} / {_level(inspection.rms_dbfs, 'dBFS')}",
         "clipping": f"{inspection.n_full_scale} samples at full scale" if inspection.n_full_scale else "none",
         "noise floor": _level(inspection.noise_floor_dbfs, "dBFS"),
@@ -67,6 +67,12 @@ def describe(inspection: Inspection) -> str:
     }
     lines = [inspection.path, *(f"  {name:<12} {value}" for name, value in rows.items())]
     return "\n".join(lines + [f"  {'warning':<12} {warning}" for warning in inspection.warnings])
+
+
+def _loudness(inspection: Inspection) -> str:
+    if inspection.loudness_lufs is None and inspection.peak_dbfs is not None:
+        return "too quiet" if inspection.duration_seconds >= 0.4 else "too short (loudness takes 0.4 s)"
+    return _level(inspection.loudness_lufs, "LUFS")
 
 
 def _level(value: float | None, unit: str) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from resound.audio.files import open_reader
 from resound.audio.formats import BITS, Format
 from resound.classic.declick import Declick
-from resound.classic.dehum import WORKING_RATE, DehumConfig, find_comb, is_steady
+from resound.classic.dehum import WORKING_RATE, DehumConfig, find_comb, held_lines
 from resound.dsp.levels import LevelMeter
 from resound.dsp.spectral import frame_length_for, hann, stft
 from resound.errors import InputError
@@ -105,8 +105,8 @@ class Survey:
             rate = min(WORKING_RATE, self.form.sample_rate)
             slow = soxr.resample(mono, self.form.sample_rate, rate)[None]
             comb = find_comb(slow, rate, DehumConfig())
-            held = comb is not None and is_steady(slow, comb, rate)
-            self._combs.append((comb.fundamental_hz, comb.harmonics) if comb and held else None)
+            comb = comb and held_lines(slow, comb, rate)
+            self._combs.append((comb.fundamental_hz, comb.harmonics) if comb else None)
 
     def result(self, path: Path, audio_md5: str, warnings: list[str]) -> Inspection:
         """Return everything measured so far."""

@@ -22,8 +22,9 @@ SAMPLE_RATES = (1000, 3_000_000)  # Hz: below, frames are a few samples long; ab
 CHUNK_SECONDS = 20.0
 OVERLAP_SECONDS = 0.5
 RESAMPLER_MARGIN_SECONDS = 0.05  # beyond which soxr's filter at HQ does not reach
-# Many channels at high rates are cut finer: a chunk with its context stays below this many samples in all.
-MAX_CHUNK_SAMPLES = 8_000_000
+# Several channels and high rates are cut finer: a chunk with its context has at most so many samples in all, unless the
+# context alone has more.
+MAX_CHUNK_SAMPLES = 2_400_000
 
 
 class Restorer(Protocol):
@@ -128,12 +129,14 @@ def restore_blocks(
         if report is not None:
             report.energy_in += float(np.sum(np.square(chunk[:, :done])))
             report.energy_removed += float(np.sum(np.square(faded[:, :done])))
-        yield chunk[:, :done] - faded[:, :done]
-        if last:
-            return
-        fading = faded[:, done:]
+        restored = chunk[:, :done] - faded[:, :done]
+        fading = faded[:, done:].copy()
         start += done
         heard.forget_before(start - plan.context)
+        del chunk, removed, faded  # the next stage works while this one waits: its arrays need not lie about
+        yield restored
+        if last:
+            return
 
 
 @dataclass(frozen=True)
