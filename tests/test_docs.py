@@ -1,0 +1,44 @@
+"""The pages say what the code does."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
+
+
+def test_the_table_of_settings_is_that_of_the_models():
+    checked = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "update_docs.py", "settings", "--check"], capture_output=True, text=True
+    )
+    assert checked.returncode == 0, f"run 'python benchmarks/update_docs.py settings': {checked.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_only_flags_that_exist(page):
+    import typer
+
+    from resound.cli.main import app
+
+    known = {"--help", "--version"}
+    for command in typer.main.get_command(app).commands.values():
+        known |= {flag for parameter in command.params for flag in parameter.opts}
+    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if re.search(r"\bresound \w+ ", line)]
+    named = {flag for line in lines for flag in re.findall(r"(?<![\w-])--[a-z-]+", line.split("#")[0])}
+    assert named <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_is_left_unfinished(page):
+    assert not re.search(r"\b(MEASURED|TODO|TBD|FALLS_SHORT|FIXME)\b", page.read_text(encoding="utf-8"))
