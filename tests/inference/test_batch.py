@@ -109,13 +109,10 @@ def test_companions_of_one_recording_are_files_and_of_several_lie_in_folders(her
     ]  # fmt: skip
 
 
-def test_companions_that_would_share_a_name_are_refused(here):
-    write_wav(here / "a.wav")
-    write_wav(here / "a.flac")
-    with pytest.raises(ConfigError, match=r"n/a_restored_removed.wav: both a.wav and a.flac"):
-        batch_of("a.wav", "a.flac", removed=Path("n"))
-    with pytest.raises(ConfigError, match=r"p/a_restored.png: both a.wav and a.flac"):
-        batch_of("a.wav", "a.flac", picture=Path("p"))
+def test_companions_of_recordings_that_differ_only_in_suffix_have_whole_names(here):
+    batch = batch_of("a.wav", "a.flac", "b.wav", removed=Path("n"))
+    names = [batch.companion(task, batch.removed, ".wav").name for task in batch.tasks]
+    assert names == ["a_restored.wav_removed.wav", "a_restored.flac_removed.wav", "b_restored_removed.wav"]
 
 
 def test_removed_parts_that_would_replace_an_input_are_refused(here):

@@ -424,3 +424,26 @@ def test_options_are_checked_when_they_are_made():
     for wrong in ({"strength": 2.0}, {"max_reduction_db": -1.0}, {"start_seconds": -1.0}, {"duration_seconds": 0.0}):
         with pytest.raises(ConfigError):
             replace(Options(), **wrong)
+
+
+def test_input_is_output_plus_removed_to_the_last_bit_for_float32_too(tmp_path):
+    samples = (0.3337 * hiss(20000)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples.T, 16000, "FLOAT")
+    restore_file(tmp_path / "a.wav", tmp_path / "b.wav", removed=tmp_path / "r.wav", strength=0.37)
+    output, removed = (soundfile.read(tmp_path / name)[0] for name in ("b.wav", "r.wav"))
+    np.testing.assert_array_equal(output + removed, samples[0].astype(np.float64))
+
+
+def test_what_stages_removed_is_told_as_it_was_taken(tmp_path):
+    write_wav(tmp_path / "a.wav", n_samples=48000)
+    told = [
+        restore_file(tmp_path / "a.wav", tmp_path / f"{strength}.wav", strength=strength).stages["dehiss"]
+        for strength in (0.0, 0.5, 1.0)
+    ]
+    assert told[0] is None
+    assert told[1] == pytest.approx(told[2] - 6.02, abs=0.02)
+
+
+def test_a_sample_rate_that_is_no_number_is_refused():
+    with pytest.raises(ConfigError, match="sample rate is '48000' Hz"):
+        resound.restore(np.zeros(10), "48000")

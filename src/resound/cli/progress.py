@@ -27,6 +27,7 @@ class RestoreBars:
             expand=True,
         )
         self._bars: dict[Task, TaskID] = {}
+        self._shares: dict[Task, float] = {}  # how much of each recording is done, 0 to 1
         self._whole = self._progress.add_task(f"{n_tasks} recordings", total=n_tasks) if n_tasks > 1 else None
 
     def __enter__(self) -> RestoreBars:
@@ -43,13 +44,18 @@ class RestoreBars:
         if task not in self._bars:
             self._bars[task] = self._progress.add_task(escape(task.source.name[-40:]), total=seconds_in_all)
         self._progress.update(self._bars[task], completed=seconds_done, total=seconds_in_all)
+        self._share(task, min(1.0, seconds_done / seconds_in_all) if seconds_in_all else 0.0)
 
     def finish(self, task: Task) -> None:
         """Take a recording's bar away."""
         if task in self._bars:
             self._progress.remove_task(self._bars.pop(task))
+        self._share(task, 1.0)
+
+    def _share(self, task: Task, share: float) -> None:
+        self._shares[task] = share
         if self._whole is not None:
-            self._progress.advance(self._whole)
+            self._progress.update(self._whole, completed=sum(self._shares.values()))
 
     def print(self, line: str) -> None:
         """Print a line of results to stdout, above the bars."""

@@ -106,9 +106,19 @@ def command(
 
 def show_batch(batch: Batch, run: Any, *, quiet: bool) -> list[Outcome]:
     """Run the batch with a bar on a terminal, plain lines in a pipe; return all outcomes."""
+    outcomes: list[Outcome] = []
+    try:
+        _show_each(batch, run, outcomes, quiet=quiet)
+    finally:  # after Ctrl-C, too: what is done is done
+        if len(batch.tasks) > 1 and outcomes and not quiet:
+            typer.echo(summary(outcomes))
+    return outcomes
+
+
+def _show_each(batch: Batch, run: Any, outcomes: list[Outcome], *, quiet: bool) -> None:
+    """Run the batch, telling and collecting each outcome as it comes."""
     from contextlib import closing
 
-    outcomes: list[Outcome] = []
     if sys.stderr.isatty():
         from resound.cli.progress import RestoreBars
 
@@ -123,9 +133,6 @@ def show_batch(batch: Batch, run: Any, *, quiet: bool) -> list[Outcome]:
             for outcome in running:
                 outcomes.append(outcome)
                 say(outcome, typer.echo, quiet=quiet)
-    if len(outcomes) > 1 and not quiet:
-        typer.echo(summary(outcomes))
-    return outcomes
 
 
 def say(outcome: Outcome, echo: Any, *, quiet: bool) -> None:

@@ -8,11 +8,13 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from resound.inference.naming import Task, check_apart, names_one_file
 from resound.inference.pipeline import Options, Report, restore_file
 
 POLL_SECONDS = 0.1
-ENDS = (signal.SIGINT, signal.SIGTERM)
+ENDS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -70,7 +72,13 @@ class Batch:
         if target is None or (len(self.tasks) == 1 and names_one_file(target)):
             return target
         kind = "_removed" if suffix == ".wav" else ""
-        return target / task.subfolder / f"{task.output.stem}{kind}{suffix}"
+        # film.mkv and film.wav in one folder: only their whole names tell them apart
+        stem = task.output.name if self._stems[task.subfolder, task.output.stem] > 1 else task.output.stem
+        return target / task.subfolder / f"{stem}{kind}{suffix}"
+
+    @cached_property
+    def _stems(self) -> Counter[tuple[Path, str]]:
+        return Counter((task.subfolder, task.output.stem) for task in self.tasks)
 
 
 # (task, seconds done, seconds in all if known)
@@ -168,7 +176,7 @@ def single_threaded_children() -> Iterator[None]:
 
 @contextmanager
 def held_signals() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back, also in processes started meanwhile, until those are ready to answer."""
+    """Hold Ctrl-C and the like back, also in processes started meanwhile, until those are ready to answer."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -186,7 +194,8 @@ def _start_worker(queue: Any, ended: Any) -> None:
     _worker.update(queue=queue, busy=False, stopped=False, killed=False)
     queue.cancel_join_thread()  # nobody may be reading any more when the worker ends
     signal.signal(signal.SIGINT, _stop_work)
-    signal.signal(signal.SIGTERM, _stop_worker)
+    for number in ENDS[1:]:
+        signal.signal(number, _stop_worker)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     threading.Thread(target=_await, args=(ended,), daemon=True).start()
@@ -213,7 +222,7 @@ def _stop_work(*_: Any) -> None:
 
 
 def _stop_worker(*_: Any) -> None:
-    """Answer SIGTERM: give up what is under way, and end."""
+    """Answer SIGTERM and SIGHUP: give up what is under way, and end."""
     if not _worker["busy"]:
         os._exit(1)
     _worker["killed"] = True

@@ -105,6 +105,8 @@ def names_one_file(path: Path) -> bool:
 
 def expand(word: str) -> list[tuple[Path, Path | None]]:
     """Return the recordings a word means, each with the folder it was found under (None for a file named itself)."""
+    if not word.strip():
+        raise ConfigError(f"{word!r} is no name; give a recording, a folder ('.' for this one) or a pattern")
     path = Path(word)
     if os.path.isdir(path):
         found = recordings_in(path)

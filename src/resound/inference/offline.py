@@ -50,9 +50,14 @@ class StageReport:
     @property
     def removed_db(self) -> float | None:
         """Energy of what was removed relative to what came in, in dB; None if nothing was removed."""
-        if self.energy_removed <= 0 or self.energy_in <= 0:
+        return self.at_strength(1.0)
+
+    def at_strength(self, strength: float) -> float | None:
+        """`removed_db` when only a part of the difference is taken: output = input + strength (restored - input)."""
+        energy_taken = strength**2 * self.energy_removed
+        if energy_taken <= 0 or self.energy_in <= 0:
             return None
-        return float(10 * np.log10(self.energy_removed / self.energy_in))
+        return float(10 * np.log10(energy_taken / self.energy_in))
 
 
 @dataclass

@@ -21,8 +21,9 @@ class Spectrograms:
     One column is the mean power of the frames that fall into it; when there are too many columns, neighbours merge.
     """
 
-    def __init__(self, sample_rate: int, expected_seconds: float | None) -> None:
+    def __init__(self, sample_rate: int, expected_seconds: float | None, *, start_seconds: float = 0.0) -> None:
         self.sample_rate = sample_rate
+        self.start_seconds = start_seconds
         self.length = frame_length_for(sample_rate, FRAME_SECONDS)
         self._window = hann(self.length)
         self._hop = max(self.length // 4, round((expected_seconds or 0) * sample_rate / MAX_COLUMNS))
@@ -50,7 +51,7 @@ class Spectrograms:
         power = np.abs(np.fft.rfft(frames * self._window, axis=-1)) ** 2
         return np.asarray(power.mean(axis=1), dtype=np.float32)
 
-    def draw(self, path: Path, *, title: str, model: str) -> None:
+    def draw(self, path: Path, *, title: str) -> None:
         """Write the PNG."""
         if not self._columns:  # shorter than a frame
             short = np.pad(self._rest, ((0, 0), (0, max(0, self.length - self._rest.shape[1]))))
@@ -59,10 +60,10 @@ class Spectrograms:
         draw_spectrograms(
             path,
             levels_db,
+            start_seconds=self.start_seconds,
             duration_seconds=self._n_samples / self.sample_rate,
             sample_rate=self.sample_rate,
             title=title,
-            model=model,
         )
 
 
@@ -70,21 +71,21 @@ def draw_spectrograms(
     path: Path,
     levels_db: NDArray,
     *,
+    start_seconds: float,
     duration_seconds: float,
     sample_rate: int,
     title: str,
-    model: str,
 ) -> None:
     """Write a PNG of levels ``(3, freq, column)`` in dB: before, after, removed, with one colour scale.
 
-    The frequency axis is logarithmic above 1 kHz in effect: its lower half shows what speech is made of.
+    The frequency axis is mel: its lower half shows what speech is made of.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     top = float(np.max(levels_db[0]))
     frequencies = np.linspace(0, sample_rate / 2, levels_db.shape[1])
-    times = np.linspace(0, max(duration_seconds, 1e-6), levels_db.shape[2] + 1)
+    times = start_seconds + np.linspace(0, max(duration_seconds, 1e-6), levels_db.shape[2] + 1)
     edges = np.concatenate([frequencies - frequencies[1] / 2, [sample_rate / 2]]).clip(0)
     figure = Figure(figsize=(11, 8), dpi=150, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -110,8 +111,8 @@ def draw_spectrograms(
         axis.spines[:].set_visible(False)
     axes[-1].set_xlabel("seconds", color=ink)
     # a name is no formula, however many $ it holds
-    figure.suptitle(f"{drawable(title)}   ·   {drawable(model)}", color=ink, fontsize=12, parse_math=False)
-    bar = figure.colorbar(mesh, ax=axes, label="dB below the loudest moment of the input", pad=0.01, fraction=0.03)
+    figure.suptitle(drawable(title), color=ink, fontsize=12, parse_math=False)
+    bar = figure.colorbar(mesh, ax=axes, label="dB relative to the loudest moment before", pad=0.01, fraction=0.03)
     bar.set_ticks(
         list(np.arange(top - RANGE_DB, top + 1, 15)), labels=[f"{d:.0f}" for d in np.arange(-RANGE_DB, 1, 15)]
     )

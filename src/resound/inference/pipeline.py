@@ -9,6 +9,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,8 @@ class Report:
 
 def check_strength(strength: float) -> None:
     """Raise `ConfigError` unless ``strength`` is between 0 and 1."""
-    if not 0 <= strength <= 1:
-        raise ConfigError(f"strength is {strength:g}; give 0 (leave as it is) to 1 (restore in full)")
+    if not isinstance(strength, Real) or not 0 <= strength <= 1:
+        raise ConfigError(f"strength is {strength}; give 0 (leave as it is) to 1 (restore in full)")
 
 
 def restored(
@@ -165,8 +166,8 @@ def restore(
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and len(samples) > max(samples.shape[1], MOST_CHANNELS)):
         raise ConfigError(f"samples have shape {samples.shape}; give (time,) or (channel, time)")
     lowest, highest = SAMPLE_RATES
-    if not lowest <= sample_rate <= highest or sample_rate % 1:
-        raise ConfigError(f"sample rate is {sample_rate} Hz; give a whole number from {lowest} to {highest}")
+    if not isinstance(sample_rate, Real) or not lowest <= sample_rate <= highest or sample_rate % 1:
+        raise ConfigError(f"sample rate is {sample_rate!r} Hz; give a whole number from {lowest} to {highest}")
     chosen = find_model(model, config=config, max_reduction_db=max_reduction_db)
     finite = np.where(np.isfinite(samples), samples, 0) if not np.isfinite(samples).all() else samples
     wide = np.atleast_2d(finite).astype(np.float64)
@@ -307,7 +308,11 @@ def _restore_opened(
             if targets.picture
             else None
         )
-        pictures = Spectrograms(form.sample_rate, expected_seconds) if targets.picture else None
+        pictures = (
+            Spectrograms(form.sample_rate, expected_seconds, start_seconds=options.start_seconds)
+            if targets.picture
+            else None
+        )
         for heard, wanted in restored(
             reader.blocks(max(1, round(READ_BLOCK_SECONDS * form.sample_rate))),
             stages,
@@ -333,7 +338,7 @@ def _restore_opened(
         report = _report(reader, writer, removed_writer, targets, model, options, tally)
         if picture is not None and pictures is not None and targets.picture is not None:
             with atomic.writing(targets.picture, picture):
-                pictures.draw(picture, title=reader.path.name, model=model.name)
+                pictures.draw(picture, title=f"{reader.path.name}   ·   {model.name}, strength {options.strength:g}")
         with atomic.writing(targets.sidecar, sidecar):
             # names that are no valid text come as JSON's own escapes
             sidecar.write_text(report.to_json(), encoding="utf-8", errors="backslashreplace")
@@ -382,7 +387,7 @@ def _report(
         output_audio_md5=writer.audio_md5,
         level_before=Level.of(tally.before),
         level_after=Level.of(tally.after),
-        stages={stage.name: _rounded(stage.removed_db) for stage in tally.stages},
+        stages={stage.name: _rounded(stage.at_strength(options.strength)) for stage in tally.stages},
         removed_db=_rounded(tally.whole.removed_db),
         n_clipped=writer.n_clipped,
         warnings=_warnings(reader, *([writer, removed_writer] if removed_writer else [writer])),
@@ -393,10 +398,11 @@ def _report(
 def _removed_writer(reader: Reader, path: Path, options: Options) -> Writer:
     """Return a writer that holds a difference of two recordings like this one exactly.
 
-    Differences of integers need a bit more than the integers: float32 has room for those of 24 bits.
+    A difference needs more bits than what it is the difference of: float32 has room for that of integers up to 24
+    bits, float64 for that of float32.
     """
     form = reader.format
-    storage: Storage = "float64" if BITS[form.storage] > 24 and form.storage != "float32" else "float32"
+    storage: Storage = "float32" if BITS[form.storage] <= 24 else "float64"
     return files.open_plain_writer(
         path,
         sample_rate=form.sample_rate,
