@@ -88,7 +88,7 @@ def test_a_wrong_file_is_named(tmp_path, content, message):
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
     assert "no.yaml: no such file; give the path of a YAML file" in refusal(path=tmp_path / "no.yaml")
-    assert "cannot be read" in refusal(path=tmp_path)
+    assert refusal(path=tmp_path) == f"{tmp_path}: cannot be read (Is a directory); give a YAML text file"
 
 
 def test_the_nearest_name_is_offered_only_when_it_is_near():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from resound.audio import containers, files, pcm, tags
+from resound.audio import container_codecs, containers, files, pcm, tags
 from resound.audio.files import open_plain_writer, open_reader, open_writer
 from resound.errors import InputError, OutputError
 
@@ -274,6 +274,79 @@ def test_the_title_of_an_m4a_comes_through(tmp_path):
     assert texts == {"TITLE": "Ein Lied", "ARTIST": "Émile", "TRACKNUMBER": "3"}
 
 
+def copy(source: Path, target: Path) -> list[str]:
+    """Copy a recording and return the warnings."""
+    with open_reader(source) as reader, open_writer(target, reader) as writer:
+        for block in reader.blocks(999):
+            writer.write(block)
+    return writer.warnings
+
+
+def test_what_an_m4a_loses_is_named(tmp_path):
+    write_container(tmp_path / "plain.m4a", "alac", title="Ein Lied", composer="Someone")
+    with av.open(str(tmp_path / "plain.m4a")) as source, av.open(str(tmp_path / "in.m4a"), "w", format="mp4") as target:
+        target.metadata.update(source.metadata)
+        stream = target.add_stream_from_template(source.streams[0])
+        cover = target.add_stream("mjpeg", rate=1, width=16, height=16, pix_fmt="yuvj420p")
+        cover.disposition = av.stream.Disposition.attached_pic
+        packets = [packet for packet in source.demux() if packet.size]
+        for packet in packets:
+            packet.stream = stream
+            target.mux(packet)
+        target.mux([*cover.encode(av.VideoFrame(16, 16, "yuvj420p")), *cover.encode(None)])
+    [warning] = [text for text in copy(tmp_path / "in.m4a", tmp_path / "out.wav") if "metadata" in text]
+    assert warning.endswith("out.wav: metadata not carried to WAV: COMPOSER, pictures")
+
+
+def test_the_picture_of_an_avi_does_not_go_into_a_wav(tmp_path):
+    write_container(tmp_path / "in.avi", "pcm_s16le", title="Film")
+    copy(tmp_path / "in.avi", tmp_path / "out.wav")
+    assert (tmp_path / "out.wav").stat().st_size < 16_000 + 200
+    assert tags.read_metadata(tmp_path / "out.wav")[0].texts == {"TITLE": "Film"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("out.mp3", "is written as MP3, which is lossy; give a name ending in .wav or .flac to lose nothing"),
+        ("out.ogg", "is written as Vorbis, which is lossy; give"),
+        ("out.webm", "is written as OPUS, which is lossy; give"),
+        ("out.flac", None),
+        ("out.m4a", None),
+    ],
+)
+def test_a_lossless_source_becomes_lossy_only_with_a_warning(tmp_path, name, words):
+    soundfile.write(tmp_path / "in.mp3", SOUND, 8000, format="WAV")
+    warnings = copy(tmp_path / "in.mp3", tmp_path / name)
+    assert [text.split(": ")[1][: len(words or "")] for text in warnings] == ([words] if words else [])
+
+
+def test_a_kind_that_stands_in_for_another_is_said(tmp_path):
+    write_container(tmp_path / "in.tta", "tta")
+    warned = f"{tmp_path / 'out.wav'}: is written as .wav; .tta files can be read but not written"
+    assert warned in copy(tmp_path / "in.tta", tmp_path / "out.wav")
+    assert copy(tmp_path / "in.tta", tmp_path / "out.flac") == []
+
+
+@pytest.mark.parametrize("address", ["http://x.y/a.wav", "https://x.y/a.wav"])
+def test_an_address_is_refused_as_such(address):
+    assert_refused(InputError, f"{address}: is an address, not a file; download it", lambda: open_reader(address))
+
+
+def test_a_pipe_is_never_replaced_and_a_file_is_no_folder(tmp_path):
+    os.mkfifo(tmp_path / "p.wav")
+    (tmp_path / "a").write_bytes(b"")
+
+    def write(name: str) -> None:
+        enter(open_plain_writer(name, sample_rate=8000, n_channels=1, storage="int16", overwrite=True))
+
+    assert_refused(OutputError, "p.wav: is a device or pipe, not a regular file", lambda: write(tmp_path / "p.wav"))
+    assert_refused(
+        OutputError, "a: cannot make this folder (a file has that name)", lambda: write(tmp_path / "a/b.wav")
+    )
+    assert_refused(OutputError, "/dev/null: cannot make this folder (it is a device", lambda: write("/dev/null/b.wav"))
+
+
 def test_sound_from_a_video_container_is_written_as_a_plain_wav(tmp_path):
     write_container(tmp_path / "in.mka", "pcm_s16le")
     with open_reader(tmp_path / "in.mka") as reader, open_writer(tmp_path / "out.wav", reader) as writer:
@@ -285,5 +358,6 @@ def test_sound_from_a_video_container_is_written_as_a_plain_wav(tmp_path):
 
 def test_no_suffix_is_written_by_both_libraries():
     assert not set(pcm.CONTAINERS) & files.CONTAINER_SUFFIXES
+    assert set(container_codecs.CONTAINERS) >= files.CONTAINER_SUFFIXES  # what is said to be written is written
     assert not files.AUDIO_SUFFIXES & files.VIDEO_SUFFIXES
     assert all(suffix == suffix.lower() for suffix in files.AUDIO_SUFFIXES | files.VIDEO_SUFFIXES)

@@ -21,6 +21,11 @@ def test_stages_are_chosen_left_out_switched_off_and_reordered():
     assert names(ClassicConfig(order=("dehiss", "declick"))) == ["dehiss", "declick"]
 
 
+def test_stages_may_come_in_one_word():
+    assert names(ClassicConfig().with_stages(only=["declick, dehum"])) == ["declick", "dehum"]
+    assert names(ClassicConfig().with_stages(skip=["declick,dehum"])) == ["dehiss"]
+
+
 def test_an_unknown_stage_names_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'declick'"):
         ClassicConfig().with_stages(only=["declik"])

@@ -21,17 +21,26 @@ def reserve(target: Path, *, overwrite: bool) -> Path:
     Raises `OutputError`.
     """
     check_free(target, overwrite=overwrite)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{target.parent}: cannot make this folder ({error.strerror}); choose another with -o"
-        ) from None
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{target.parent}: folder is not writable; choose another with -o")
+    _make_folder(target.parent)
     # File names are limited in bytes, most often to 255, and a letter may take four.
     stem = os.fsdecode(os.fsencode(target.stem)[:60]).encode("utf-8", "ignore").decode("utf-8")
     return target.with_name(f".{stem}.{secrets.token_hex(4)}.partial{target.suffix}")
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, and those it lies in, or raise `OutputError`."""
+    in_the_way = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if in_the_way is not None and not in_the_way.is_dir():
+        what = "a file has that name" if in_the_way.is_file() else "it is a device or pipe, no regular file"
+        raise OutputError(
+            f"{in_the_way}: cannot make this folder ({what}); choose another folder, or a file name with a suffix"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot make this folder ({error.strerror}); choose another") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder}: folder is not writable; choose another")
 
 
 def check_free(target: Path, *, overwrite: bool) -> None:
@@ -45,6 +54,8 @@ def check_free(target: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{target}: cannot be a file's name ({error.strerror}); give {remedy} with -o") from None
     if target.is_dir():
         raise OutputError(f"{target}: is a folder; give a file name")
+    if not target.is_file():
+        raise OutputError(f"{target}: is a device or pipe, not a regular file; give another name")
     if not overwrite:
         raise OutputError(f"{target}: exists already; use --overwrite to replace it, or -o for another name")
 

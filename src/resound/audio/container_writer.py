@@ -21,7 +21,7 @@ from av.packet import PacketSideData, packet_sidedata_type_from_literal
 from av.stream import Stream
 from numpy.typing import NDArray
 
-from resound.audio import atomic
+from resound.audio import atomic, tags
 from resound.audio.container_codecs import (
     ENCODERS,
     Encoding,
@@ -35,7 +35,7 @@ from resound.audio.container_codecs import (
 )
 from resound.audio.container_copy import MP4_MUXERS, StreamCopier, round_ticks
 from resound.audio.edit_list import set_audio_edit
-from resound.audio.formats import Format, Quantiser, Reader, Samples
+from resound.audio.formats import Format, Quantiser, Reader, Samples, lossy_warning
 from resound.audio.video import ContainerReader
 from resound.errors import OutputError
 
@@ -52,6 +52,7 @@ class ContainerWriter:
         self.warnings: list[str] = []
         self._overwrite = overwrite
         self._container_kind = container_for(path)
+        self._source_path = source.path
         self._reader = source if isinstance(source, ContainerReader) else None
         self._check_codec_name(audio_codec)
         self._whole = self._check_excerpt()
@@ -103,6 +104,9 @@ class ContainerWriter:
                 f"{source.format.codec} cannot be written to {self.path.suffix}; the track is "
                 f"{encoding.codec.upper()} now"
             )
+        if source.format.lossless and encoding.lossy and audio_codec is None:
+            keeping = ".mkv" if self._whole and self._container_kind.kind == "video" else ".wav or .flac"
+            self.warnings.append(lossy_warning(self.path, encoding.codec.upper(), keeping=keeping))
         return encoding
 
     def _describe(self, source: Reader) -> Format:
@@ -167,6 +171,7 @@ class ContainerWriter:
 
     def _add_streams(self, output: OutputContainer) -> None:
         if self._copier is None or self._reader is None:
+            self._add_texts(output)
             self._audio = self._add_audio(output)
         elif self._whole:
             self._copier.add_streams(output, self._add_restored)
@@ -174,12 +179,22 @@ class ContainerWriter:
             self._copier.copy_metadata(output)
             self._add_restored(self._copier.source.streams[self._reader.stream_index])
 
+    def _add_texts(self, output: OutputContainer) -> None:
+        """Add the common texts of a sound file, and say what else of it does not go over."""
+        metadata, warnings = tags.read_metadata(self._source_path)
+        names = {"TRACKNUMBER": "track"}
+        output.metadata.update({names.get(key, key.lower()): text for key, text in metadata.texts.items()})
+        lost = tags.names_of_lost(metadata, carried=set(metadata.texts))
+        if lost:
+            warnings.append(f"{self.path}: metadata not carried: {', '.join(lost)}")
+        self.warnings += warnings
+
     def _add_restored(self, template: Stream) -> None:
         """Add the encoded stream with the tags of the one it replaces."""
         assert self._output is not None and self._copier is not None
         self._audio = self._add_audio(self._output)
-        tags = self._copier.tags(template).items()
-        self._audio.metadata.update({k: v for k, v in tags if not k.startswith(_STALE_TRACK_TAGS)})
+        kept = self._copier.tags(template).items()
+        self._audio.metadata.update({k: v for k, v in kept if not k.startswith(_STALE_TRACK_TAGS)})
         self._audio.disposition = template.disposition
 
     def _add_audio(self, output: OutputContainer) -> AudioStream:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import string
 from pathlib import Path
 
@@ -31,23 +32,10 @@ VIDEO_SUFFIXES = frozenset(
 CONTAINER_SUFFIXES = frozenset(
     {
         *(".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv"),
-        *(
-            ".3gp",
-            ".mxf",
-            ".ogv",
-            ".wmv",
-            ".asf",
-            ".m4a",
-            ".m4b",
-            ".mka",
-            ".aac",
-            ".ac3",
-            ".eac3",
-            ".wma",
-            ".mp2",
-        ),
+        *(".wmv", ".asf", ".m4a", ".m4b", ".mka", ".aac", ".ac3", ".eac3", ".wma", ".mp2"),
     }
 )
+ADDRESS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")  # two letters at least: C:/ is a disk
 WRITABLE = ".wav, .aiff, .flac, .ogg, .opus, .mp3, .m4a, .mp4 or .mkv"
 READABLE = "WAV, AIFF, FLAC, MP3, Ogg, Opus, M4A, and the sound of MP4, MKV, MOV, WebM and AVI videos"
 
@@ -112,13 +100,27 @@ def open_writer(
     if suffix in CONTAINER_SUFFIXES:
         from resound.audio import video
 
-        return video.open_container_writer(path, source, audio_codec=audio_codec, overwrite=overwrite)
+        container = video.open_container_writer(path, source, audio_codec=audio_codec, overwrite=overwrite)
+        container.warnings += _another_kind(path, source.path)
+        return container
     _check_suffix(path)
     if audio_codec is not None:
         raise OutputError(
             f"{path}: {suffix} has its own codec, {audio_codec!r} cannot be had; leave it out or write .mka"
         )
-    return pcm.open_writer_like(path, source, overwrite=overwrite, history=history)
+    writer = pcm.open_writer_like(path, source, overwrite=overwrite, history=history)
+    writer.warnings += _another_kind(path, source.path)
+    return writer
+
+
+def _another_kind(path: Path, source: Path) -> list[str]:
+    """Return a warning where a file has the kind that stands in for one which is read but not written."""
+    kind = source.suffix.lower()
+    fallback = ".mkv" if kind in VIDEO_SUFFIXES else ".wav"
+    is_written = kind in pcm.CONTAINERS or kind in CONTAINER_SUFFIXES
+    if is_written or kind not in AUDIO_SUFFIXES | VIDEO_SUFFIXES or path.suffix.lower() != fallback:
+        return []
+    return [f"{path}: is written as {fallback}; {kind} files can be read but not written"]
 
 
 def open_plain_writer(
@@ -150,6 +152,9 @@ def _check_readable(path: Path) -> None:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; give a recording, or a command that takes folders")
         if not path.exists():
+            if ADDRESS.match(str(path)):
+                address = ADDRESS.sub(r"\1://", str(path))  # a Path joins the slashes
+                raise InputError(f"{address}: is an address, not a file; download it first and give the file")
             raise InputError(f"{path}: does not exist{_similar_file(path) or '; check the name'}")
         if not path.is_file():
             raise InputError(f"{path}: is not a regular file; save the recording to a file first")

@@ -102,6 +102,11 @@ class Writer(Protocol):
     def __exit__(self, exc_type: type[BaseException] | None, *exc: object) -> None: ...
 
 
+def lossy_warning(path: Path, codec: str, *, keeping: str) -> str:
+    """Return what to say where a lossless source becomes lossy; ``keeping`` names suffixes that lose nothing."""
+    return f"{path}: is written as {codec}, which is lossy; give a name ending in {keeping} to lose nothing"
+
+
 class Quantiser:
     """Rounds blocks to a storage type, counts clipped samples, and keeps the MD5 of what passed.
 

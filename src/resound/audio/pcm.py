@@ -32,7 +32,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from resound.audio import atomic, containers, tags
-from resound.audio.formats import BITS, Format, Quantiser, Reader, Samples, Storage
+from resound.audio.formats import BITS, Format, Quantiser, Reader, Samples, Storage, lossy_warning
 from resound.errors import InputError, OutputError
 
 # Lossless codings and the narrowest type that holds what they decode to; every other coding is lossy.
@@ -591,7 +591,9 @@ def encoding_like(path: Path, source: Format, *, endian: str = "FILE") -> tuple[
     wanted = CONTAINERS[path.suffix.lower()]
     container = _container_like(wanted, source)
     if container in ("MP3", "OGG"):
-        return _lossy_encoding(path, container, source), []
+        encoding = _lossy_encoding(path, container, source)
+        codec = {"MPEG_LAYER_III": "MP3"}.get(encoding.subtype, encoding.subtype.title())
+        return encoding, [lossy_warning(path, codec, keeping=".wav or .flac")] if source.lossless else []
     keeps_subtype = container == source.container and source.codec in LOSSLESS
     offered = soundfile.available_subtypes(container)
     if keeps_subtype and source.codec in offered and not source.codec.startswith(("DWVW", "DPCM", "ALAC")):

@@ -14,8 +14,8 @@ Ogg        the comment packet (pictures are in it)               everything else
 =========  ====================================================  ==========================================
 
 Between FLAC and Ogg the comments and pictures go over whole.  Between any other two families the texts of
-`NAMES` do, and one warning names what does not; they also come out of MP4, Matroska and ASF.  CAF, AU and
-the rarer formats carry nothing.
+`NAMES` do, and one warning names what does not; they also come out of MP4, Matroska, ASF, WavPack and CAF.  No
+metadata goes into CAF, AU and the rarer formats.
 
 Two fields are added to, when a history line is given and the field's chunk exists: CodingHistory of bext (EBU
 Tech 3285) and BWF_CODING_HISTORY of iXML.  The loudness fields of bext are kept as they are, with a warning
@@ -31,11 +31,14 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from xml.etree import ElementTree
 
 from resound.audio import containers
 from resound.audio.containers import OggPage, read_at
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
 Block = tuple[bytes, bytes]  # name, payload
 MAX_BLOCK_BYTES = 256 * 2**20
@@ -69,6 +72,26 @@ NOT_COPIED = {
 NOT_COPIED_W64 = {b"fmt ", b"fact", b"data", b"levl", b"junk"}
 STREAMINFO, PADDING, SEEKTABLE, VORBIS_COMMENT, CUESHEET, PICTURE = 0, 1, 3, 4, 5, 6
 NO_COMMENTS = struct.pack("<I", 7) + b"resound" + struct.pack("<I", 0)
+# Magics of what only PyAV reads, besides MP4's: Matroska, ASF, WavPack, Monkey's Audio, True Audio, DSF, DSDIFF
+CONTAINER_MAGICS = (b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75", b"wvpk", b"MAC ", b"TTA1", b"DSD ", b"FRM8")
+CONTAINER_NAMES = {"TRACK": "TRACKNUMBER", "YEAR": "DATE"}
+# Tags that describe the old bytes.
+CONTAINER_TECHNICAL = {
+    *("MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS", "ENCODER", "ENCODER_OPTIONS", "DURATION", "ITUNSMPB"),
+    *("WMFSDKVERSION", "WMFSDKNEEDED", "WM/ENCODINGSETTINGS", "ISVBR", "DEVICECONFORMANCETEMPLATE"),
+}
+ID3_TECHNICAL = {b"TSSE", b"TLEN", b"TSIZ", b"MLLT", b"SEEK", b"ASPI", b"TSS", b"TLE", b"TSI", b"MLL"}
+ID3_FRIENDLY = {
+    **dict.fromkeys((b"APIC", b"PIC"), "pictures"),
+    **dict.fromkeys((b"USLT", b"ULT", b"SYLT", b"SLT"), "lyrics"),
+    **dict.fromkeys((b"CHAP", b"CTOC"), "chapters"),
+}
+CAF_NAMES = {
+    **{name.lower(): name for name in NAMES},
+    **{"comments": "COMMENT", "recorded date": "DATE", "year": "DATE", "track number": "TRACKNUMBER"},
+}
+CAF_TECHNICAL = {"encoding application", "approximate duration in seconds", "nominal bit rate", "channel layout"}
+CAF_NOT_METADATA = {b"desc", b"data", b"chan", b"free", b"pakt", b"kuki", b"peak", b"ovvw", b"info"}
 DS64_BYTES = 28  # without a table
 BEXT_HISTORY_OFFSET = 602
 BEXT_LOUDNESS = slice(412, 422)
@@ -86,6 +109,7 @@ class Metadata:
     pictures: tuple[bytes, ...] = ()  # FLAC picture blocks
     texts: dict[str, str] = field(default_factory=dict)  # by Vorbis name
     channel_mask: bytes = b""  # of WAVE_FORMAT_EXTENSIBLE
+    others: tuple[str, ...] = ()  # names of what is neither blocks nor comments nor texts, and is never carried
 
 
 # Reading
@@ -99,12 +123,16 @@ def read_metadata(path: Path) -> tuple[Metadata, list[str]]:
         b"FORM": _read_aiff,
         b"fLaC": _read_flac,
         b"OggS": _read_ogg,
+        b"caff": _read_caf,
+        b".snd": _read_au,
     }
     try:
         with open(path, "rb") as handle:
             magic = read_at(handle, 0, 4)
             if magic == b"FORM" and read_at(handle, 8, 4) not in (b"AIFF", b"AIFC"):
                 return Metadata(), []  # Amiga's kin
+            if magic == b"RIFF" and read_at(handle, 8, 4) == b"AVI ":
+                return _read_container(path)  # its chunks are a film's
             if magic[:3] == b"ID3" and read_at(handle, containers.id3v2_size(handle), 4) == b"fLaC":
                 magic = b"fLaC"
             is_mpeg = magic[:3] == b"ID3" or (magic[:1] == b"\xff" and magic[1:2] >= b"\xe0")
@@ -118,10 +146,10 @@ def read_metadata(path: Path) -> tuple[Metadata, list[str]]:
 
 
 def _is_container(path: Path) -> bool:
-    """Return whether this is one of the families that only PyAV reads: MP4 and M4A, Matroska, ASF."""
+    """Return whether this is one of the families that only PyAV reads: MP4 and M4A, Matroska, ASF, WavPack, ..."""
     with open(path, "rb") as handle:
         start = handle.read(12)
-    return start[4:8] == b"ftyp" or start[:4] in (b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75")
+    return start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free") or start[:4] in CONTAINER_MAGICS
 
 
 def _read_container(path: Path) -> tuple[Metadata, list[str]]:
@@ -131,11 +159,26 @@ def _read_container(path: Path) -> tuple[Metadata, list[str]]:
     try:
         with av.open(f"file:{path}", metadata_errors="replace") as container:
             named = {name.upper(): text for name, text in container.metadata.items()}
+            others = _attached(container)
     except av.FFmpegError as error:
         raise ValueError(str(error)) from None
-    named |= {"TRACKNUMBER": named["TRACK"]} if "TRACK" in named else {}
+    named = {CONTAINER_NAMES.get(name, name): text for name, text in named.items()}
     texts = {name: text for name, text in named.items() if name in NAMES and text}
-    return Metadata(family="container", texts=texts), []
+    others += [name for name, text in named.items() if text and name not in NAMES and name not in CONTAINER_TECHNICAL]
+    return Metadata(family="container", texts=texts, others=tuple(others)), []
+
+
+def _attached(container: InputContainer) -> list[str]:
+    """Return what hangs on to the sound: covers, other attachments, chapters."""
+    from av.stream import Disposition
+
+    kinds = {"video": "pictures", "attachment": "attachments"}
+    found = [
+        "pictures" if stream.metadata.get("mimetype", "").startswith("image/") else kinds[stream.type]
+        for stream in container.streams
+        if stream.type == "attachment" or (stream.type == "video" and stream.disposition & Disposition.attached_pic)
+    ]
+    return sorted(set(found)) + (["chapters"] if container.chapters() else [])
 
 
 def _payload(handle: BinaryIO, chunk: containers.Chunk, warnings: list[str]) -> bytes | None:
@@ -255,6 +298,33 @@ def _read_ogg(handle: BinaryIO) -> tuple[Metadata, list[str]]:
     return Metadata(family="Ogg", comments=comments, texts=_comment_texts(comments)), []
 
 
+def _read_caf(handle: BinaryIO) -> tuple[Metadata, list[str]]:
+    """Return the texts of the info chunk, and the names of what else describes the recording."""
+    end, offset = containers.file_size(handle), 8
+    texts: dict[str, str] = {}
+    others = []
+    while offset + 12 <= end:
+        name, size = struct.unpack(">4sq", read_at(handle, offset, 12))
+        if name == b"info" and size <= MAX_BLOCK_BYTES:
+            entries = read_at(handle, offset + 16, size - 4).decode("utf-8", "replace").split("\0")
+            told = {key.lower(): text for key, text in zip(entries[::2], entries[1::2], strict=False) if text}
+            texts = {CAF_NAMES[key]: text for key, text in told.items() if key in CAF_NAMES}
+            others += [key for key in told if key not in CAF_NAMES and key not in CAF_TECHNICAL]
+        elif name not in CAF_NOT_METADATA:
+            others.append(name.decode("latin-1").strip())
+        if size < 0:  # the sound, up to the end
+            break
+        offset += 12 + size
+    return Metadata(family="CAF", texts=texts, others=tuple(others)), []
+
+
+def _read_au(handle: BinaryIO) -> tuple[Metadata, list[str]]:
+    """Return whether there is an annotation between the header and the sound."""
+    (offset,) = struct.unpack(">I", read_at(handle, 4, 4))
+    annotation = read_at(handle, 24, min(max(0, offset - 24), MAX_BLOCK_BYTES)).strip(b"\0 ")
+    return Metadata(family="AU", others=("annotation",) if annotation else ()), []
+
+
 def _comment_texts(comments: bytes) -> dict[str, str]:
     """Return the first text of each known name in a Vorbis comment block."""
     texts: dict[str, str] = {}
@@ -292,7 +362,34 @@ def _read_mpeg(handle: BinaryIO) -> tuple[Metadata, list[str]]:
     suffix = read_at(handle, containers.file_size(handle) - tail, tail)
     before = ((b"ID3", prefix),) if prefix else ()
     after = ((b"TAG", suffix),) if suffix else ()
-    return Metadata(family="MP3", before=before, after=after, texts=_id3_texts(prefix)), []
+    texts = {**_id3v1_texts(suffix), **_id3_texts(prefix)}
+    others = dict.fromkeys([*_id3_others(prefix), *_ape_others(suffix)])
+    return Metadata(family="MP3", before=before, after=after, texts=texts, others=tuple(others)), []
+
+
+def _id3v1_texts(tail: bytes) -> dict[str, str]:
+    """Return the texts of an ID3v1 tag at the end."""
+    tag = tail[-128:]
+    if len(tag) < 128 or not tag.startswith(b"TAG"):
+        return {}
+    places = {"TITLE": (3, 33), "ARTIST": (33, 63), "ALBUM": (63, 93), "DATE": (93, 97), "COMMENT": (97, 125)}
+    texts = {name: tag[start:end].split(b"\0")[0].decode("latin-1").strip() for name, (start, end) in places.items()}
+    texts["TRACKNUMBER"] = str(tag[126]) if not tag[125] and tag[126] else ""
+    return {name: text for name, text in texts.items() if text}
+
+
+def _id3_others(tag: bytes) -> list[str]:
+    """Return names for the frames of an ID3v2 tag that are none of the known texts and say something lasting."""
+    if len(tag) >= 10 and tag[5] & 0xC0:
+        return ["an ID3v2 tag of rare make"]
+    known = {name for names in NAMES.values() for name in names.get("MP3", ())}
+    frames = (name for name, payload in _id3_frames(tag) if payload and name not in known | ID3_TECHNICAL)
+    return [ID3_FRIENDLY.get(name, name.decode("latin-1")) for name in frames]
+
+
+def _ape_others(tail: bytes) -> list[str]:
+    """Return that there is an APEv2 tag: its names are free."""
+    return ["an APEv2 tag"] if b"APETAGEX" in tail else []
 
 
 def _id3_texts(tag: bytes) -> dict[str, str]:
@@ -301,7 +398,18 @@ def _id3_texts(tag: bytes) -> dict[str, str]:
     texts: dict[str, str] = {}
     if len(tag) < 10 or tag[5] & 0xC0:
         return texts
-    version = tag[3]
+    for name, payload in _id3_frames(tag):
+        if name in names and payload:
+            skipped = 4 if name in (b"COMM", b"COM") else 1  # encoding, and the language of comments
+            text = _id3_text(payload[0], payload[skipped:], has_description=skipped == 4)
+            if text:
+                texts.setdefault(names[name], text)
+    return texts
+
+
+def _id3_frames(tag: bytes) -> Iterator[Block]:
+    """Yield the frames of an ID3v2 tag without header flags."""
+    version = tag[3] if tag else 0
     name_size, header_size = (3, 6) if version == 2 else (4, 10)
     offset = 10
     while offset + header_size < len(tag) and tag[offset]:
@@ -309,14 +417,8 @@ def _id3_texts(tag: bytes) -> dict[str, str]:
         raw_size = tag[offset + name_size : offset + name_size + (3 if version == 2 else 4)]
         base = 7 if version == 4 else 8
         size = sum(byte << base * place for place, byte in enumerate(reversed(raw_size)))
-        payload = tag[offset + header_size : offset + header_size + size]
-        if name in names and payload:
-            skipped = 4 if name in (b"COMM", b"COM") else 1  # encoding, and the language of comments
-            text = _id3_text(payload[0], payload[skipped:], has_description=skipped == 4)
-            if text:
-                texts.setdefault(names[name], text)
+        yield name, tag[offset + header_size : offset + header_size + size]
         offset += header_size + size
-    return texts
 
 
 def _id3_text(encoding: int, raw: bytes, *, has_description: bool) -> str:
@@ -347,9 +449,9 @@ def fit(
         return _comments_between(metadata, family)
     fitted = _from_texts(metadata.texts, family)
     carried = {key for key in metadata.texts if fitted.family in ("FLAC", "Ogg") or fitted.family in NAMES[key]}
-    lost = _names_of_lost(metadata, carried=carried)
-    where = f"{metadata.family} to {container}"
-    return fitted, [f"metadata not carried from {where}: {', '.join(lost)}"] if lost else []
+    lost = names_of_lost(metadata, carried=carried)
+    where = f"to {container}" if metadata.family == "container" else f"from {metadata.family} to {container}"
+    return fitted, [f"metadata not carried {where}: {', '.join(lost)}"] if lost else []
 
 
 def has_time_marks(metadata: Metadata) -> bool:
@@ -358,13 +460,16 @@ def has_time_marks(metadata: Metadata) -> bool:
     return any(name[:4] in marks for name, _ in (*metadata.before, *metadata.after))
 
 
-def _names_of_lost(metadata: Metadata, *, carried: set[str]) -> list[str]:
+def names_of_lost(metadata: Metadata, *, carried: set[str]) -> list[str]:
     """Return the names of the blocks and texts that do not go over to another family."""
     own_names = {name for key in carried for name in NAMES[key].get(metadata.family, ())}
-    lost = []
+    lost = [*metadata.others]
+    if metadata.family in ("MP3", "CAF", "container"):
+        lost += [key for key in metadata.texts if key not in carried]
     for name, payload in (*metadata.before, *metadata.after):
         if metadata.family == "FLAC":
-            lost += {PICTURE: ["pictures"], VORBIS_COMMENT: []}.get(name[0], [f"block {name[0]}"])
+            named = {PICTURE: ["pictures"], VORBIS_COMMENT: [], CUESHEET: ["cue sheet"]}
+            lost += named.get(name[0], [f"block {name[0]}"])
         else:
             is_text = name == b"LIST" and payload[:4] == b"INFO" and carried
             if is_text or name in own_names or name in (b"ID3", b"TAG"):
@@ -374,7 +479,7 @@ def _names_of_lost(metadata: Metadata, *, carried: set[str]) -> list[str]:
         entry.partition(b"=")[0].decode("utf-8", "replace").upper() for entry in _comment_entries(metadata.comments)
     )
     lost += [entry for entry in entries if entry not in carried and entry not in ("ENCODER", "DESCRIPTION")]
-    return sorted(set(lost))
+    return sorted({{"METADATA_BLOCK_PICTURE": "pictures"}.get(name, name) for name in lost})
 
 
 def _comments_between(metadata: Metadata, family: str) -> tuple[Metadata, list[str]]:

@@ -36,7 +36,11 @@ class ClassicConfig(BaseModel):
         return self
 
     def with_stages(self, *, only: Sequence[str] = (), skip: Sequence[str] = ()) -> ClassicConfig:
-        """Return these settings with only some stages on.  Raises `ConfigError` for an unknown stage."""
+        """Return these settings with only some stages on; a word may name several, as in ``declick,dehum``.
+
+        Raises `ConfigError` for an unknown stage.
+        """
+        only, skip = _split(only), _split(skip)
         for name in (*only, *skip):
             if name not in STAGES:
                 raise ConfigError(
@@ -51,6 +55,11 @@ class ClassicConfig(BaseModel):
         """Return these settings with another depth of noise reduction, checked."""
         dehiss = DehissConfig(**{**self.dehiss.model_dump(), "max_reduction_db": max_reduction_db})
         return self.model_copy(update={"dehiss": dehiss})
+
+
+def _split(words: Sequence[str]) -> list[str]:
+    """Return the names in words that may hold several, between commas."""
+    return [name.strip() for word in words for name in word.split(",")]
 
 
 def build_stages(config: ClassicConfig, sample_rate: int) -> list[Declick | Dehum | Dehiss]:

@@ -47,7 +47,7 @@ VALLEY_WIDTH_HZ = (
     (600.0, 60.0),
     (np.inf, 150.0),
 )  # (up to this frequency, this neighbourhood)
-TONAL_EXCESS = 10.0  # the pause floor may be this much above the valley floor: more is a held note
+TONAL_EXCESS = 3.0  # the pause floor may be this much above the valley floor: more is a held note
 REFINE_SECONDS = 0.8
 CERTAINTY = 1.5  # noise that is known is subtracted with so much to spare (over-subtraction, Berouti et al. 1979)
 PRESENCE_SNR = 10.0**1.5  # a-priori SNR when speech is present, 15 dB (Gerkmann & Hendriks 2012)

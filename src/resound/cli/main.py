@@ -63,15 +63,24 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold bytes that are no text
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:  # None where it was closed
+                sys.stdout.flush()
     except ResoundError as error:
         _fail(str(error), 1)
     except (Interrupted, KeyboardInterrupt):
         _fail("interrupted; nothing half-written was left", 130)
     except BrokenPipeError:
-        # whoever read our output has gone; keep the interpreter from complaining when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_stdout()  # whoever read our output has gone
         raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is not None:  # no failure to write: that never names a file
+            raise
+        _silence_stdout()
+        reason = error.strerror or str(error)
+        _fail(f"stdout: cannot be written ({reason}); free some space, or send the output elsewhere", 1)
     except MemoryError:
         _fail("out of memory; restore fewer files at a time (--jobs 1) or an excerpt (--start, --duration)", 1)
 
@@ -86,6 +95,11 @@ def _interrupt(*_: Any) -> None:
     for number in _ends():
         signal.signal(number, signal.SIG_IGN)
     raise Interrupted
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from complaining when it flushes at its end what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, status: int) -> NoReturn:

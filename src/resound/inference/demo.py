@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from resound.audio.atomic import check_free
 from resound.audio.files import open_plain_writer, open_reader
+from resound.errors import OutputError
 from resound.inference.pipeline import restore_file
 from resound.metrics import si_sdr
 
@@ -52,8 +54,7 @@ def run_demo(folder: Path, *, overwrite: bool = False, seed: int = 1860) -> Demo
     """Write ``damaged.wav``, restore it with the default model, and measure both against the clean tune."""
     result = folder / "damaged.wav"
     files = {name: folder / name for name in ("restored.wav", "removed.wav", "spectrograms.png")}
-    for path in files.values():  # before anything is written
-        check_free(path, overwrite=overwrite)
+    _check_folder(folder, [result, *files.values()], overwrite=overwrite)  # before anything is written
     clean = tune()
     damaged = damage(clean, np.random.default_rng(seed))
     with open_plain_writer(
@@ -77,6 +78,16 @@ def run_demo(folder: Path, *, overwrite: bool = False, seed: int = 1860) -> Demo
         float(si_sdr(damaged, clean)),
         float(si_sdr(restored, clean)),
     )
+
+
+def _check_folder(folder: Path, paths: Sequence[Path], *, overwrite: bool) -> None:
+    """Raise `OutputError` where the folder is none, or holds files that may not be replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file, and the demo needs a folder; give another name")
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path}: exists already; use --overwrite to replace it, or give another folder")
+        check_free(path, overwrite=overwrite)
 
 
 def tune() -> NDArray:
