@@ -777,3 +777,18 @@ def test_companions_of_recordings_that_differ_only_in_suffix_stay_apart(here, re
         "x_restored.flac_removed.wav",
     }
     assert {path.name for path in (here / "seen").iterdir()} == {"x_restored.wav.png", "x_restored.flac.png"}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminal hangs up here")
+def test_a_closing_terminal_leaves_one_line_and_nothing_half_written(here):
+    for index in range(2):
+        write_wav(here / f"{index}.wav", rate=48000, n_samples=48000 * 60)
+    running = subprocess.Popen(
+        command("restore", "0.wav", "1.wav", "--jobs", 2), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for(lambda: len(list(here.glob(".*.partial.wav"))) >= 2, running)
+    os.killpg(running.pid, signal.SIGHUP)
+    _, told = running.communicate(timeout=60)
+    assert told.splitlines() == ["resound: interrupted; nothing half-written was left"]
+    assert running.returncode == 130
+    assert files_below(here) == {"0.wav", "1.wav"}

@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,7 @@ def run_parallel(batch: Batch, n_jobs: int, progress: TaskProgress | None) -> It
 
     (An event would wait for an answer of workers that were killed.)
     """
+    start_tracker()
     context = multiprocessing.get_context("spawn")
     queue, (ended, alive) = context.Queue(), context.Pipe(duplex=False)
     by_number = dict(enumerate(batch.tasks))
@@ -157,6 +159,20 @@ def _outcome(future: Future[Outcome], task: Task) -> Outcome:
             error=f"{task.source}: a worker process was killed, perhaps for lack of memory; use fewer --jobs and "
             "--skip-existing to go on",
         )
+
+
+def start_tracker() -> None:
+    """Start multiprocessing's own helper process deaf to a closing terminal; to Ctrl-C and SIGTERM it is already.
+
+    Killed before the workers, it would greet each of them with a traceback.  Only the main thread may set signals.
+    """
+    if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited by what is started now
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @contextmanager
