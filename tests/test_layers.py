@@ -17,8 +17,11 @@ LAYERS = {
     "audio": {"errors", "dsp"},
     "classic": {"errors", "dsp"},
     "metrics": {"errors", "dsp"},
+    "corpora": {"errors", "config", "dsp", "audio"},
+    "degrade": {"errors", "config", "dsp", "audio", "corpora"},
     "inference": {"errors", "config", "dsp", "audio", "classic", "metrics"},
-    "cli": {"errors", "config", "dsp", "audio", "classic", "metrics", "inference"},
+    "mixing": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "metrics", "inference"},
+    "cli": {"errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing"},
     "__init__": {"inference"},
 }
 LEARNING_SIDE = {"torch", "lightning", "safetensors", "torchaudio", "torchvision"}

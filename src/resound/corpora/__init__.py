@@ -1,0 +1,1 @@
+"""What there is to learn from: manifests of recordings, their layouts, their splits."""

@@ -1,0 +1,115 @@
+"""A corpus as a file: one JSON line for each recording, after one line about the whole.
+
+Paths are relative to the root that the first line names, so that a manifest serves after the folder has moved
+(``root`` is itself relative to the manifest where the recordings lie below it).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from resound.audio.atomic import atomic_file
+from resound.errors import InputError
+
+VERSION = 1
+Domain = Literal["speech", "effects", "music", "noise", "room", "pairs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording of a corpus, as its header and its folder tell."""
+
+    path: str  # relative to the manifest's root, with forward slashes
+    n_samples: int  # per channel
+    sample_rate: int
+    n_channels: int = 1
+    domain: str = ""
+    speaker: str | None = None
+    language: str | None = None
+    licence: str | None = None
+    split: str | None = None  # "train", "valid", "test"
+    bandwidth_hz: float | None = None  # above it there is nothing but noise; None: not measured
+    group: str | None = None  # recordings with the same one belong together: a mixture and its sources, a pair
+    role: str | None = None  # within a group: "clean", "degraded", "source1", "mixture"
+    size_bytes: int = 0
+    modified_ns: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return self.n_samples / self.sample_rate
+
+
+@dataclass
+class Manifest:
+    """A corpus: its recordings and where they are."""
+
+    root: Path
+    recordings: list[Recording]
+    about: dict[str, Any] = field(default_factory=dict)  # corpus, layout, domain, ledger
+
+    def path_of(self, recording: Recording) -> Path:
+        """Return where a recording lies."""
+        return self.root / recording.path
+
+
+NAMES = frozenset(item.name for item in fields(Recording))
+
+
+def write_manifest(path: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
+    """Write a manifest; it appears whole or not at all.  Raises `OutputError`."""
+    root, folder = manifest.root.resolve(), path.parent.resolve()
+    shown = root.relative_to(folder).as_posix() if root.is_relative_to(folder) else root.as_posix()
+    with atomic_file(path, overwrite=overwrite) as temporary, open(temporary, "w", encoding="utf-8") as out:
+        out.write(json.dumps({"manifest": VERSION, "root": shown, **manifest.about}, ensure_ascii=False) + "\n")
+        for recording in manifest.recordings:
+            out.write(json.dumps(_without_empty(asdict(recording)), ensure_ascii=False) + "\n")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return a corpus.  Raises `InputError` that names file and line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: is no manifest that can be read ({error}); make one by 'resound corpus scan'"
+        ) from None
+    about = _line(path, 1, lines[0] if lines else "")
+    if about.get("manifest") != VERSION or "root" not in about:
+        raise InputError(f"{path}: line 1 is not that of a manifest; make one by 'resound corpus scan'")
+    root = path.parent / about.pop("root")
+    recordings = [_recording(path, number, text) for number, text in enumerate(lines[1:], 2) if text.strip()]
+    return Manifest(root, recordings, {key: value for key, value in about.items() if key != "manifest"})
+
+
+def _recording(path: Path, number: int, text: str) -> Recording:
+    values = _line(path, number, text)
+    unknown = values.keys() - NAMES
+    missing = {"path", "n_samples", "sample_rate"} - values.keys()
+    if unknown or missing:
+        what = f"unknown {sorted(unknown)[0]!r}" if unknown else f"no {sorted(missing)[0]!r}"
+        raise InputError(f"{path}: line {number} has {what}; mend it or scan the corpus again")
+    return Recording(**values)
+
+
+def _line(path: Path, number: int, text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: line {number} is not JSON ({text[:40]!r}); mend it or scan the corpus again")
+    return values
+
+
+def _without_empty(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None and value != ""}
+
+
+def split_lines(recordings: Iterable[Recording], split: str | None) -> list[Recording]:
+    """Return the recordings of one split, all of them where none is asked for."""
+    return [recording for recording in recordings if split is None or recording.split == split]
