@@ -14,35 +14,66 @@ from numpy.typing import NDArray
 from resound.audio.files import open_reader
 from resound.errors import InputError
 
+Excerpt = NDArray[np.float32]
 
-def read_segment(
-    path: Path, *, start_samples: int = 0, n_samples: int | None = None
-) -> tuple[NDArray[np.float32], int]:
+
+def read_segment(path: Path, *, start_samples: int = 0, n_samples: int | None = None) -> tuple[Excerpt, int]:
     """Return ``(channel, time)`` and the sample rate; fewer samples than asked for where the recording ends.
 
     NaN and infinite samples arrive as 0.  Raises `InputError`.
     """
+    return _read(path, None, start_samples, n_samples)
+
+
+def read_excerpt(path: Path, sample_rate: int, *, start_seconds: float = 0.0, n_samples: int | None = None) -> Excerpt:
+    """Return ``(channel, time)`` resampled to ``sample_rate``, at most ``n_samples`` of it.  Raises `InputError`."""
+    samples, native_rate = _read(path, sample_rate, round(start_seconds * sample_rate), n_samples)
+    return resample(samples, native_rate, sample_rate)[:, :n_samples]
+
+
+def resample(samples: Excerpt, from_rate: float, to_rate: float) -> Excerpt:
+    """Return ``(channel, time)`` at another rate (soxr, high quality)."""
+    if from_rate == to_rate or not samples.size:
+        return samples
+    import soxr
+
+    return np.ascontiguousarray(soxr.resample(samples.T, from_rate, to_rate, quality="HQ").T)
+
+
+def _read(path: Path, rate: int | None, start_samples: int, n_samples: int | None) -> tuple[Excerpt, int]:
+    """Return ``(channel, time)`` at the recording's own rate; start and length count at ``rate``, None: the same."""
     try:
         with soundfile.SoundFile(path) as file:
-            if start_samples:
-                file.seek(min(start_samples, file.frames))
-            block = file.read(-1 if n_samples is None else n_samples, dtype="float32", always_2d=True)
-            sample_rate = file.samplerate
+            start, n = _native(start_samples, n_samples, rate, file.samplerate)
+            if start:
+                file.seek(min(start, file.frames))
+            block = file.read(-1 if n is None else n, dtype="float32", always_2d=True)
+            native_rate = int(file.samplerate)
     except (soundfile.LibsndfileError, OSError, RuntimeError):
-        block, sample_rate = _read_through_reader(path, start_samples, n_samples)
+        block, native_rate = _read_through_reader(path, rate, start_samples, n_samples)
     samples = np.ascontiguousarray(block.T)
     if not np.isfinite(samples).all():
         samples = np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    return samples, sample_rate
+    return samples, native_rate
 
 
-def _read_through_reader(path: Path, start_samples: int, n_samples: int | None) -> tuple[NDArray[np.float32], int]:
+def _read_through_reader(
+    path: Path, rate: int | None, start_samples: int, n_samples: int | None
+) -> tuple[Excerpt, int]:
     """Return ``(time, channel)`` of what libsndfile does not open: M4A, the sound of a video, a damaged header."""
     with open_reader(path) as reader:
-        rate = reader.format.sample_rate
-    duration = None if n_samples is None else max(n_samples, 1) / rate
-    with open_reader(path, start_seconds=start_samples / rate, duration_seconds=duration) as reader:
+        native_rate = reader.format.sample_rate
+    start, n = _native(start_samples, n_samples, rate, native_rate)
+    duration = None if n is None else max(n, 1) / native_rate
+    with open_reader(path, start_seconds=start / native_rate, duration_seconds=duration) as reader:
         blocks = list(reader.blocks(1 << 20))
     if not blocks:
-        raise InputError(f"{path}: holds no samples from {start_samples / rate:g} s on; give an earlier start")
-    return np.concatenate(blocks, axis=1)[:, :n_samples].T.astype(np.float32), rate
+        raise InputError(f"{path}: holds no samples from {start / native_rate:g} s on; give an earlier start")
+    return np.concatenate(blocks, axis=1)[:, :n].T.astype(np.float32), native_rate
+
+
+def _native(start: int, n_samples: int | None, rate: int | None, native_rate: int) -> tuple[int, int | None]:
+    """Return start and length in samples of the recording, rounded so that enough is read."""
+    if rate is None or rate == native_rate:
+        return start, n_samples
+    return start * native_rate // rate, None if n_samples is None else -(-n_samples * native_rate // rate)
