@@ -4,7 +4,7 @@
 
     about: one line for people
     steps:
-      - wow: {depth_percent: [0.1, 0.4]}
+      - wow_flutter: {wow_percent: [0.1, 0.4]}
       - hiss: {snr_db: [15, 35]}
         probability: 0.8                  # else 1
         target: same                      # the clean target gets it too; default: only what moves it in time
@@ -18,24 +18,42 @@
 
 A chain draws a list of steps with their parameters (`Chain.draw`), which is plain JSON, and which `apply_chain`
 replays to the same samples.
+
+Each step draws from a generator of its own, which its name chooses (and its count, where a name comes twice): to
+change a step, to add or to remove one, leaves what the others draw as it was.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, get_type_hints
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_serializer,
+    model_validator,
+)
 
-from resound.config import load_config
+from resound.config import explain, read_yaml, set_dotted
 from resound.degrade.degradation import Audio, Degradation, Params
 from resound.degrade.noise import Hiss
 from resound.errors import ConfigError, did_you_mean
 
 CHAINS = Path(__file__).parent.parent / "presets" / "chains"
+OWN_KEYS = ("probability", "weight", "target")  # of a step, beside its degradation or group
+GROUPS = ("one_of", "any_order")
+TARGETS = ("auto", "same", "clean")
 Drawn = list[dict[str, Any]]  # [{"hiss": {...}, "target": "clean"}, ...]
 
 # Every degradation by the name it has in a chain.
@@ -48,10 +66,10 @@ class Step(BaseModel):
     """One line of a chain: a degradation, or a group of steps."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    degradation: SerializeAsAny[Degradation] | None = None
-    name: str = ""
+    degradation: Degradation | None = None
     one_of: tuple[Step, ...] = ()
     any_order: tuple[Step, ...] = ()
+    name: str  # of the degradation or of the kind of group
     probability: float = Field(1.0, ge=0, le=1)
     weight: float = Field(1.0, gt=0)
     target: Literal["auto", "same", "clean"] = "auto"
@@ -59,35 +77,57 @@ class Step(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, written: Any) -> Any:
+        if isinstance(written, Step):
+            return written
         if not isinstance(written, dict):
-            raise ValueError("a step is a line such as 'hiss: {snr_db: 20}'")
-        values = dict(written)
-        own = {"one_of", "any_order", "probability", "weight", "target"}
-        names = [key for key in values if key not in own]
-        groups = [key for key in ("one_of", "any_order") if key in values]
-        if len(names) + len(groups) != 1:
-            found = ", ".join(map(str, names + groups)) or "none"
-            raise ValueError(f"a step names one degradation or one group, here {found}")
-        if names:
-            name = names[0]
-            if name not in DEGRADATIONS:
-                hint = did_you_mean(str(name), DEGRADATIONS) or "; there are " + ", ".join(DEGRADATIONS)
-                raise ValueError(f"{name!r} is no degradation{hint}")
-            values["degradation"] = DEGRADATIONS[name].model_validate(values.pop(name) or {})
-            values["name"] = name
+            raise ValueError("a step is written as 'hiss: {snr_db: 20}'" + _got(written))
+        names = [str(key) for key in written if key not in OWN_KEYS]
+        if len(names) != 1:
+            raise ValueError(_no_single_name(names))
+        values = {str(key): value for key, value in written.items()} | {"name": names[0]}
+        if names[0] in GROUPS:
+            if not isinstance(values[names[0]], list | tuple) or not values[names[0]]:
+                raise ValueError(
+                    "a group is a list of steps, each a line that starts with '- '" + _got(values[names[0]])
+                )
+            if "target" in values:
+                raise ValueError("target belongs to the steps of a group, not to the group; write it there")
+            return values
+        values["degradation"] = read_degradation(names[0], values.pop(names[0]))
         return values
 
-    def draw(self, rng: np.random.Generator) -> Drawn:
-        """Return what this step comes to for one recording: no line, one, or those of its group."""
-        if self.probability < 1 and rng.random() >= self.probability:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_no_weights(self.any_order)
+        return self
+
+    @model_serializer
+    def _write(self) -> dict[str, Any]:
+        """Return the step in the notation of a chain, with what was set."""
+        own = {key: getattr(self, key) for key in OWN_KEYS if key in self.model_fields_set}
+        if self.degradation is not None:
+            return {self.name: self.degradation.model_dump(exclude_unset=True), **own}
+        return {self.name: [step.model_dump() for step in self.one_of + self.any_order], **own}
+
+    def draw(self, root: int, key: tuple[int, ...]) -> Drawn:
+        """Return what this step comes to for one recording: no line, one, or those of its group.
+
+        ``root`` is the recording's seed, ``key`` the step's place in the chain.
+        """
+        rng = np.random.default_rng(np.random.SeedSequence(root, spawn_key=key))
+        # Drawn even where the step is certain: then another probability leaves the parameters as they were.
+        if rng.random() >= self.probability:
             return []
         if self.degradation is not None:
             line: dict[str, Any] = {self.name: self.degradation.draw(rng)}
             return [line | ({"target": self.target} if self.target != "auto" else {})]
+        steps = list(_with_keys(self.one_of + self.any_order, key))
         if self.one_of:
             weights = np.array([step.weight for step in self.one_of])
-            return self.one_of[int(rng.choice(len(weights), p=weights / weights.sum()))].draw(rng)
-        return [line for index in rng.permutation(len(self.any_order)) for line in self.any_order[index].draw(rng)]
+            chosen = [steps[int(rng.choice(len(weights), p=weights / weights.sum()))]]
+        else:
+            chosen = [steps[index] for index in rng.permutation(len(steps))]
+        return [line for step, own_key in chosen for line in step.draw(root, own_key)]
 
 
 class Chain(BaseModel):
@@ -97,15 +137,24 @@ class Chain(BaseModel):
     about: str = ""
     steps: tuple[Step, ...]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, written: Any) -> Any:
+        if isinstance(written, dict) and not isinstance(written.get("steps", []), list | tuple):
+            raise ValueError("steps: is a list, each step a line that starts with '- '" + _got(written["steps"]))
+        return written
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.steps:
             raise ValueError("a chain needs at least one step")
+        _check_no_weights(self.steps)
         return self
 
     def draw(self, rng: np.random.Generator) -> Drawn:
         """Return the steps with their parameters for one recording, plain JSON."""
-        return [line for step in self.steps for line in step.draw(rng)]
+        root = int(rng.integers(2**63))
+        return [line for step, key in _with_keys(self.steps, ()) for line in step.draw(root, key)]
 
 
 class Pair(NamedTuple):
@@ -116,14 +165,59 @@ class Pair(NamedTuple):
 
 
 def load_chain(name: str | Path, overrides: Sequence[str] = ()) -> Chain:
-    """Return a chain by the name of a preset (``film-1960s``) or from a YAML file.  Raises `ConfigError`."""
+    """Return a chain by the name of a preset (``film-1960s``) or from a YAML file.
+
+    ``overrides`` are words such as ``hiss.snr_db=20`` or ``hiss.probability=0.5``, which hold for each step of that
+    name.  Raises `ConfigError`.
+    """
     path = Path(name)
     if path.suffix.lower() not in (".yaml", ".yml"):
         path = CHAINS / f"{name}.yaml"
         if not path.is_file():
             hint = did_you_mean(str(name), chain_names()) or f"; there are {', '.join(chain_names())}, or a .yaml file"
             raise ConfigError(f"{name}: no such chain{hint}")
-    return load_config(Chain, path, overrides)
+    modified_ns = path.stat().st_mtime_ns if path.is_file() else 0
+    return _load_chain(path, modified_ns, tuple(overrides))
+
+
+@lru_cache(maxsize=64)
+def _load_chain(path: Path, modified_ns: int, overrides: tuple[str, ...]) -> Chain:
+    written = read_yaml(path)
+    for word in overrides:
+        _override(written, word, str(path))
+    return read_chain(written, str(path))
+
+
+def read_chain(written: Any, where: str) -> Chain:
+    """Return the chain that a mapping such as YAML holds; ``where`` is its name in errors.  Raises `ConfigError`."""
+    try:
+        return Chain.model_validate(written)
+    except ValidationError as error:
+        faults = "; ".join(_explain_in_chain(fault, written) for fault in error.errors())
+        raise ConfigError(f"{where}: {faults}") from None
+
+
+def read_degradation(name: str, settings: Any) -> Degradation:
+    """Return a degradation by its name and settings (None: its defaults).  Raises `ValueError`, in one line."""
+    if name not in DEGRADATIONS:
+        hint = did_you_mean(name, DEGRADATIONS) or "; there are " + ", ".join(DEGRADATIONS)
+        raise ValueError(f"{name!r} is no degradation{hint}")
+    if not isinstance(settings, dict | None):
+        raise ValueError(f"settings are written as '{name}: {{setting: value}}'" + _got(settings))
+    try:
+        return DEGRADATIONS[name].model_validate(settings or {})
+    except ValidationError as error:
+        faults = "; ".join(explain(fault, DEGRADATIONS[name]) for fault in error.errors())
+        raise ValueError(faults) from None
+
+
+def chain_text(chain: Chain) -> str:
+    """Return a chain as YAML, which `load_chain` reads as the same chain."""
+    written = {"about": chain.about} if chain.about else {}
+    return yaml.dump(
+        {**written, "steps": [_in_flow(step.model_dump()) for step in chain.steps]},
+        Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True,
+    )  # fmt: skip
 
 
 def chain_names() -> list[str]:
@@ -133,7 +227,7 @@ def chain_names() -> list[str]:
 
 def apply_chain(audio: Audio, sample_rate: int, drawn: Drawn) -> Audio:
     """Return ``audio`` ``(channel, time)`` after each drawn step in turn.  Raises `ConfigError` for unknown ones."""
-    for name, params, _ in map(_parts, drawn):
+    for name, params, _ in read_drawn(drawn):
         audio = DEGRADATIONS[name].apply(audio, sample_rate, **params)
     return audio
 
@@ -141,7 +235,7 @@ def apply_chain(audio: Audio, sample_rate: int, drawn: Drawn) -> Audio:
 def apply_chain_to_pair(clean: Audio, sample_rate: int, drawn: Drawn) -> Pair:
     """Return the degraded recording and its target, which has what moves samples and the steps of ``target: same``."""
     degraded = target = clean
-    for name, params, wish in map(_parts, drawn):
+    for name, params, wish in read_drawn(drawn):
         kind = DEGRADATIONS[name]
         on_target = {"auto": kind.apply_to_target, "same": kind.apply, "clean": None}[wish]
         degraded = kind.apply(degraded, sample_rate, **params)
@@ -151,30 +245,166 @@ def apply_chain_to_pair(clean: Audio, sample_rate: int, drawn: Drawn) -> Pair:
 
 def n_samples_needed(n_samples: int, drawn: Drawn) -> int:
     """Return how many samples to put into drawn steps for ``n_samples`` to come out."""
-    for name, params, _ in map(_parts, reversed(drawn)):
+    for name, params, _ in reversed(read_drawn(drawn)):
         n_samples = DEGRADATIONS[name].n_samples_needed(n_samples, **params)
     return n_samples
 
 
-def _parts(line: dict[str, Any]) -> tuple[str, Params, str]:
-    """Return a drawn line as name, parameters and wish about the target; it may have come from a user's file."""
-    names = [key for key in line if key != "target"]
+class DrawnStep(NamedTuple):
+    """One drawn line, checked."""
+
+    name: str
+    params: Params
+    target: str
+
+
+def read_drawn(drawn: Any) -> list[DrawnStep]:
+    """Return drawn steps, which may come from a user's file, checked.  Raises `ConfigError` with the step's number."""
+    if not isinstance(drawn, list):
+        raise ConfigError(f"drawn steps: {drawn!r:.60} is no list of steps; draw them again")
+    steps = []
+    for number, line in enumerate(drawn, 1):
+        try:
+            steps.append(_read_line(line))
+        except ValueError as error:
+            raise ConfigError(f"drawn step {number}: {error}") from None
+    return steps
+
+
+def _read_line(line: Any) -> DrawnStep:
+    names = [key for key in line if key != "target"] if isinstance(line, dict) else []
     if len(names) != 1 or not isinstance(line[names[0]], dict):
-        raise ConfigError(f"{line!r:.60}: is no drawn step; write one degradation with its parameters")
-    name = names[0]
+        raise ValueError(f"{line!r:.60} is no drawn step; write one degradation with its parameters")
+    name, wish = names[0], line.get("target", "auto")
     if name not in DEGRADATIONS:
-        raise ConfigError(f"{name!r} is no degradation{did_you_mean(name, DEGRADATIONS)}")
-    wish = line.get("target", "auto")
-    if wish not in ("auto", "same", "clean"):
-        raise ConfigError(f"{name}: target is auto, same or clean, not {wish!r}")
+        raise ValueError(f"{name!r} is no degradation{did_you_mean(str(name), DEGRADATIONS)}")
+    if wish not in TARGETS:
+        raise ValueError(f"{name}: target is one of {', '.join(TARGETS)}, not {wish!r}")
+    model = _params_model(DEGRADATIONS[name])
     try:
-        inspect.signature(DEGRADATIONS[name].apply).bind(None, 0, **line[name])
-    except TypeError as error:
-        raise ConfigError(f"{name}: {error}; draw the parameters again") from None
-    return name, line[name], wish
+        read = model.model_validate(line[name])
+    except ValidationError as error:
+        faults = "; ".join(explain(fault, model) for fault in error.errors())
+        raise ValueError(f"{name}: {faults}; draw the parameters again") from None
+    return DrawnStep(name, {key: getattr(read, key) for key in line[name]}, wish)
+
+
+@lru_cache(maxsize=256)
+def _params_model(kind: type[Degradation]) -> type[BaseModel]:
+    """Return the types of the keyword arguments that ``kind.apply`` takes after audio and sample rate."""
+    hints = get_type_hints(kind.apply)
+    parameters = list(inspect.signature(kind.apply).parameters.values())[2:]
+    fields: dict[str, Any] = {
+        item.name: (hints[item.name], ... if item.default is item.empty else item.default) for item in parameters
+    }
+    return create_model(kind.__name__, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
+
+
+def _with_keys(steps: Iterable[Step], key: tuple[int, ...]) -> Iterable[tuple[Step, tuple[int, ...]]]:
+    """Yield each step with its key: that of its group, its name, and how many before it have that name."""
+    seen: Counter[str] = Counter()
+    for step in steps:
+        yield step, (*key, zlib.crc32(step.name.encode()), seen[step.name])
+        seen[step.name] += 1
+
+
+def _check_no_weights(steps: Iterable[Step]) -> None:
+    if any("weight" in step.model_fields_set for step in steps):
+        raise ValueError("weight has a meaning only within one_of; write probability here")
+
+
+def _no_single_name(names: list[str]) -> str:
+    if not names:
+        return "names no degradation; write one, such as 'hiss: {snr_db: 20}'"
+    known = [name for name in names if name in DEGRADATIONS or name in GROUPS]
+    if len(known) == 1:
+        other = next(name for name in names if name not in known)
+        return f"{other!r} is no key of a step{did_you_mean(other, OWN_KEYS) or '; there are ' + ', '.join(OWN_KEYS)}"
+    return f"a step names one degradation or one group, here {', '.join(names)}; begin each with '- '"
+
+
+def _got(value: Any) -> str:
+    return f", not {value!r:.60}"
+
+
+def _explain_in_chain(fault: Any, written: Any) -> str:
+    """Return one fault with its place in words: ``step 3 (one_of), part 2 (hum): probability: ...``."""
+    steps: list[str] = []
+    rest: list[str] = []
+    for part in fault["loc"]:
+        if isinstance(part, int) and not rest:
+            written = written[part]
+            steps.append(f"{'part' if steps else 'step'} {part + 1} ({_label(written)})")
+        elif part == "steps" or part in GROUPS:
+            written = written.get(part) if isinstance(written, dict) else None
+            rest = [] if isinstance(written, list | tuple) else [part]
+        else:
+            rest.append(str(part))
+    place = ", ".join(steps) + ": " if steps else ""
+    if fault["type"] == "value_error":
+        return place + fault["msg"].removeprefix("Value error, ")
+    return place + explain(fault | {"loc": tuple(rest)}, Chain)
+
+
+def _label(step: Any) -> str:
+    names = [str(key) for key in step if key not in OWN_KEYS] if isinstance(step, dict) else []
+    return ", ".join(names) or "no name"
+
+
+def _override(written: dict[str, Any], word: str, where: str) -> None:
+    """Set ``NAME.SETTING=VALUE`` in each step of that name, in groups too."""
+    key, equals, _ = word.partition("=")
+    name, dot, setting = key.strip().partition(".")
+    if not equals or not dot or not setting:
+        raise ConfigError(f"{word!r} is not a setting of a step; write step.setting=value, such as hiss.snr_db=20")
+    steps = list(_steps_below(written.get("steps")))
+    found = [step for step in steps if name in step]
+    if not found:
+        hint = did_you_mean(name, map(_label, steps)) or "; it has " + ", ".join(dict.fromkeys(map(_label, steps)))
+        raise ConfigError(f"{where}: has no step {name!r}{hint}")
+    for step in found:
+        step[name] = step[name] or {}
+        set_dotted(step, word.strip() if setting not in OWN_KEYS else word.strip().partition(".")[2])
+
+
+def _steps_below(steps: Any) -> Iterable[dict[str, Any]]:
+    for step in steps if isinstance(steps, list) else []:
+        if isinstance(step, dict):
+            yield step
+            for group in GROUPS:
+                yield from _steps_below(step.get(group))
+
+
+class _Flow(dict):
+    """A mapping to be written on one line."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents the steps below their key, and writes settings on one line."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        return super().increase_indent(flow, False)
+
+
+_Dumper.add_representer(_Flow, lambda dumper, value: dumper.represent_mapping("tag:yaml.org,2002:map", value, True))
+
+
+def _in_flow(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a written step whose settings are marked to be on one line, whole numbers without a point."""
+    return {
+        key: [_in_flow(below) for below in value] if key in GROUPS else _short(value) for key, value in step.items()
+    }
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _Flow({key: _short(part) for key, part in value.items()})
+    if isinstance(value, list | tuple):
+        return [_short(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 __all__ = [
-    "CHAINS", "DEGRADATIONS", "Chain", "Pair", "Step", "apply_chain", "apply_chain_to_pair", "chain_names",
-    "load_chain", "n_samples_needed",
+    "CHAINS", "DEGRADATIONS", "Chain", "Drawn", "Pair", "Step", "apply_chain", "apply_chain_to_pair", "chain_names",
+    "chain_text", "load_chain", "n_samples_needed", "read_chain", "read_degradation", "read_drawn",
 ]  # fmt: skip
