@@ -30,11 +30,12 @@ def active_speech_power(audio: NDArray, sample_rate: int) -> float:
     with np.errstate(divide="ignore"):
         level_db = 10 * np.log10(energy / audio.shape[1] / np.maximum(seconds_active, 1e-12))
         margin_db = level_db - 20 * np.log10(thresholds)
-    # The active level is where the margin is M; margins fall as thresholds rise.
-    above = np.flatnonzero(margin_db >= MARGIN_DB)
-    if not len(above) or above[-1] + 1 == len(thresholds):
-        return float(10 ** (level_db[0 if not len(above) else -1] / 10))
-    low, high = above[-1], above[-1] + 1
+    # The active level is where the margin falls to M as thresholds rise: the first time, for a peak at the very end
+    # of a recording has no hangover, and so next to no activity at the highest thresholds.
+    below = np.flatnonzero(margin_db < MARGIN_DB)
+    if not len(below) or below[0] == 0:
+        return float(10 ** (level_db[0 if len(below) else -1] / 10))
+    low, high = below[0] - 1, below[0]
     share = (margin_db[low] - MARGIN_DB) / (margin_db[low] - margin_db[high])
     return float(10 ** ((level_db[low] + share * (level_db[high] - level_db[low])) / 10))
 
