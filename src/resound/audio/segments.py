@@ -77,3 +77,16 @@ def _native(start: int, n_samples: int | None, rate: int | None, native_rate: in
     if rate is None or rate == native_rate:
         return start, n_samples
     return start * native_rate // rate, None if n_samples is None else -(-n_samples * native_rate // rate)
+
+
+def header_of(path: Path) -> tuple[int, int, int]:
+    """Return sample rate, samples per channel and channels, as the header says.  Raises `InputError`."""
+    try:
+        info = soundfile.info(path)
+        return info.samplerate, info.frames, info.channels
+    except (soundfile.LibsndfileError, OSError, RuntimeError):
+        with open_reader(path) as reader:
+            form = reader.format
+    if form.n_samples is None:
+        raise InputError(f"{path}: does not say how long it is; convert it to FLAC")
+    return form.sample_rate, form.n_samples, form.n_channels

@@ -1,0 +1,158 @@
+"""What examples are made of, as it is written in YAML: material, degradations, augmentations.
+
+::
+
+    task: enhance
+    sample_rate: 48000
+    segment_seconds: 3
+    n_examples: 20000                       # an epoch
+    clean:
+      - {corpus: speech.jsonl, share: 0.6}
+      - {corpus: effects.jsonl, share: 0.2}
+      - {corpus: [musicnet.jsonl, own.jsonl], share: 0.2}
+    chain:
+      - noise: {bank: gramophone.jsonl, snr_db: [2, 20]}
+      - room: {bank: rooms.jsonl, target: early}
+        probability: 0.3
+    augment:
+      - gain: {gain_db: [-6, 4]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, TypeAdapter, model_validator
+
+from resound.config import load_config
+from resound.degrade.chain import Chain, load_chain
+from resound.degrade.spread import Spread, spread, within
+from resound.errors import ConfigError
+from resound.mixing.augment import AUGMENTATIONS, Augmentation
+
+
+def _listed(written: Any) -> Any:
+    return written if isinstance(written, list | tuple) else [written]
+
+
+def _chain(written: Any) -> Any:
+    """Return a chain from the name of one, from a file, from a mapping or from bare steps."""
+    if isinstance(written, str | Path):
+        try:
+            return load_chain(written)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+    return {"steps": written} if isinstance(written, list | tuple) else written
+
+
+def _augmentations(written: Any) -> Any:
+    """Return augmentations from lines such as ``gain: {gain_db: [-6, 4]}``."""
+    if not isinstance(written, list | tuple):
+        return written
+    return [line if isinstance(line, Augmentation) else _augmentation(line) for line in written]
+
+
+def _augmentation(line: Any) -> Augmentation:
+    names = [key for key in line if key != "probability"] if isinstance(line, dict) else []
+    if len(names) != 1 or names[0] not in AUGMENTATIONS:
+        raise ValueError(f"an augmentation is one of {', '.join(AUGMENTATIONS)}, such as 'gain: {{gain_db: [-6, 4]}}'")
+    options = {key: value for key, value in line.items() if key == "probability"}
+    return AUGMENTATIONS[names[0]].model_validate((line[names[0]] or {}) | options)
+
+
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_listed)]
+ChainField = Annotated[Chain, BeforeValidator(_chain)]
+Augmentations = Annotated[tuple[SerializeAsAny[Augmentation], ...], BeforeValidator(_augmentations)]
+
+
+class Settings(BaseModel):
+    """Base of all settings here: unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Material(Settings):
+    """Recordings of one kind."""
+
+    corpus: Paths  # manifests (.jsonl)
+    share: float = Field(1.0, gt=0)  # of the examples, against the other materials'
+    domain: str | None = None  # only this domain of the manifests
+    language: str | None = None  # only this language
+    min_bandwidth_hz: float = 0.0  # only recordings whose manifest says at least that much
+
+
+class Common(Settings):
+    """What every kind of example shares."""
+
+    sample_rate: int = Field(48000, ge=4000, le=384_000)
+    segment_seconds: float = Field(3.0, gt=0)
+    n_channels: Literal[1, 2] = 1
+    n_examples: int = Field(10_000, ge=1)
+    split: str | None = "train"
+    seed: int = Field(0, ge=0)
+    augment: Augmentations = ()
+    level_dbfs: Spread | None = None  # RMS of the clean part; None: as recorded
+    peak: float | None = Field(0.99, gt=0, le=1)  # an example above it is scaled down whole; None: never
+    measure_bandwidth: bool = True  # of recordings whose manifest does not say it; else: half their sample rate
+
+    @property
+    def segment_samples(self) -> int:
+        """Length of an example."""
+        return round(self.segment_seconds * self.sample_rate)
+
+
+class EnhancementConfig(Common):
+    """One clean recording after a chain of degradations."""
+
+    task: Literal["enhance"] = "enhance"
+    clean: Annotated[tuple[Material, ...], BeforeValidator(_listed)]
+    chain: ChainField
+
+
+class SeparationConfig(Common):
+    """Two or three speakers at once."""
+
+    task: Literal["separate"] = "separate"
+    sample_rate: int = Field(8000, ge=4000, le=384_000)
+    segment_seconds: float = Field(4.0, gt=0)
+    speech: Annotated[tuple[Material, ...], BeforeValidator(_listed)]
+    n_speakers: Literal[2, 3] = 2
+    levels: Literal["wsj0", "librimix"] | Spread = "wsj0"  # or the range of each speaker's active level in dBFS
+    speed_percent: Annotated[Spread, within(50, 200)] = spread(95, 105)
+    length: Literal["min", "max"] = "min"  # only recordings that fill a segment, or padded ones as well
+    chain: ChainField | None = None  # over the mixture, the sources stay clean
+
+
+class PairsConfig(Common):
+    """Recordings that exist clean and degraded."""
+
+    task: Literal["pairs"] = "pairs"
+    pairs: Paths = ()  # manifests with roles clean and degraded
+    clean: Path | None = None  # or two folders with the same names
+    degraded: Path | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.pairs) == (self.clean is not None and self.degraded is not None):
+            raise ValueError("pairs come from manifests (pairs: ...) or from two folders (clean: ..., degraded: ...)")
+        return self
+
+
+MixingConfig = Annotated[EnhancementConfig | SeparationConfig | PairsConfig, Field(discriminator="task")]
+_TASKS: dict[str, type[Common]] = {"enhance": EnhancementConfig, "separate": SeparationConfig, "pairs": PairsConfig}
+MIXING: TypeAdapter[Any] = TypeAdapter(MixingConfig)
+
+
+def load_mixing(path: Path | None, overrides: Sequence[str] = ()) -> EnhancementConfig | SeparationConfig | PairsConfig:
+    """Return the settings in a YAML file, changed by words such as ``n_examples=500``.  Raises `ConfigError`."""
+    from resound.config import read_yaml, set_dotted
+
+    values = read_yaml(path) if path else {}
+    for word in overrides:
+        set_dotted(values, word)
+    task = values.get("task", "enhance")
+    if task not in _TASKS:
+        raise ConfigError(f"{path}: task is {', '.join(_TASKS)}, not {task!r}")
+    return load_config(_TASKS[task], path, overrides)  # type: ignore[return-value]

@@ -1,0 +1,60 @@
+"""One example for training or judging, and what every source of examples offers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Audio = NDArray[np.float32]
+
+
+@dataclass
+class Example:
+    """What a network is given and what it is asked for; float32, full scale ±1.
+
+    ``recipe`` is plain JSON: everything that was drawn, so that the example can be explained and made again.
+    """
+
+    degraded: Audio  # (channel, time)
+    clean: Audio  # (channel, time) to enhance, (source, time) to separate
+    sample_rate: int
+    bandwidth_hz: float  # of the clean part: above it there is nothing to learn, so losses look away there
+    domain: str
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+
+class Examples(Protocol):
+    """A seeded source of examples: item ``index`` of epoch ``epoch`` is the same wherever and whenever it is made."""
+
+    sample_rate: int
+    n_examples: int  # per epoch
+    skipped: Counter[str]  # what could not be used, by reason, in this process
+
+    def example(self, epoch: int, index: int) -> Example:
+        """Return one example.  Raises `InputError` where none can be made."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return what there is to learn from: recordings, hours, speakers, distinct mixtures; plain JSON."""
+        ...
+
+
+def shard(
+    n_examples: int, *, rank: int = 0, n_ranks: int = 1, worker: int = 0, n_workers: int = 1, start: int = 0
+) -> range:
+    """Return the indices of one epoch that a worker of a rank makes, from ``start`` on after a resume.
+
+    Rank r has every ``n_ranks``-th example, and its workers share those in turn: with one batch from each worker in
+    turn the order within a rank is that of one worker alone.
+    """
+    return range(start + rank + worker * n_ranks, n_examples, n_ranks * n_workers)
+
+
+def in_order(examples: Examples, epoch: int, indices: range) -> Iterator[Example]:
+    """Yield the examples of one epoch at ``indices``."""
+    return (examples.example(epoch, index) for index in indices)

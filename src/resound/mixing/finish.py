@@ -1,0 +1,90 @@
+"""What every example goes through at the end: augmentations, its level, its peak; and trying again where one fails."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from resound.degrade.chain import Chain, Step
+from resound.errors import InputError
+from resound.mixing.augment import Sides, apply_augmentations
+from resound.mixing.config import Common
+
+ATTEMPTS = 20  # of making one example, before the material as a whole is called unusable
+Made = TypeVar("Made")
+
+
+def finish(
+    sides: Sides, config: Common, drawn: list[dict[str, Any]], rng: np.random.Generator
+) -> tuple[Sides, dict[str, Any]]:
+    """Return both sides augmented, cut to a segment and scaled, and what was done, plain JSON.
+
+    Raises `InputError` for samples that are not finite.
+    """
+    n_samples = config.segment_samples
+    augmented = apply_augmentations(sides, config.sample_rate, drawn)
+    sides = Sides(fit_length(augmented.degraded, n_samples), fit_length(augmented.clean, n_samples))
+    gain_db = _gain_to_level_db(sides, config, rng)
+    peak = float(np.abs(sides.degraded).max()) * 10 ** (gain_db / 20)
+    if not np.isfinite(peak):
+        raise InputError("samples that are not finite came out of the chain; look at its ranges")
+    if config.peak is not None and peak > config.peak:
+        gain_db += 20 * np.log10(config.peak / peak)
+    gain_db = float(f"{gain_db:.6g}")
+    if gain_db:
+        gain = np.float32(10 ** (gain_db / 20))
+        sides = Sides(gain * sides.degraded, gain * sides.clean)
+    done: dict[str, Any] = {"augment": drawn} if drawn else {}
+    return sides, done | ({"gain_db": gain_db} if gain_db else {})
+
+
+def _gain_to_level_db(sides: Sides, config: Common, rng: np.random.Generator) -> float:
+    """Return the gain that brings the clean side's RMS to a drawn level."""
+    if config.level_dbfs is None:
+        return 0.0
+    power = float(np.mean(np.square(sides.clean, dtype=np.float64)))
+    return config.level_dbfs.draw(rng) - 10 * np.log10(power) if power > 0 else 0.0
+
+
+def fit_length(audio: np.ndarray, n_samples: int) -> np.ndarray:
+    """Return ``(channel, time)`` cut, or padded by the few samples that rounding may leave out, to ``n_samples``."""
+    missing = n_samples - audio.shape[1]
+    return np.pad(audio, ((0, 0), (0, missing))) if missing > 0 else audio[:, :n_samples]
+
+
+def make(
+    attempt: Callable[[np.random.Generator, int], Made], seed: tuple[int, int, int], skipped: Counter[str]
+) -> Made:
+    """Return what ``attempt(rng, number)`` makes, the reasons of those that fail counted.
+
+    Each number has a generator of its own, so that the example does not depend on what came before it.
+    Raises `InputError` after 20 failures in a row.
+    """
+    for number in range(ATTEMPTS):
+        try:
+            return attempt(np.random.default_rng([*seed, number]), number)
+        except InputError as error:
+            reason = str(error)
+            skipped[reason] += 1
+    raise InputError(
+        f"no example can be made: {ATTEMPTS} attempts in a row failed, the last because {reason}; "
+        "look at the material with 'resound corpus show'"
+    )
+
+
+def with_split(chain: Chain, split: str | None) -> Chain:
+    """Return a chain whose recorded noises and rooms come from ``split``, where it does not say another."""
+    return chain.model_copy(update={"steps": tuple(_step_with_split(step, split) for step in chain.steps)})
+
+
+def _step_with_split(step: Step, split: str | None) -> Step:
+    changes: dict[str, Any] = {
+        name: tuple(_step_with_split(inner, split) for inner in getattr(step, name)) for name in ("one_of", "any_order")
+    }
+    spoiling = step.degradation
+    if spoiling is not None and getattr(spoiling, "split", "none") is None:
+        changes["degradation"] = spoiling.model_copy(update={"split": split})
+    return step.model_copy(update=changes)

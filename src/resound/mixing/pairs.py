@@ -1,0 +1,166 @@
+"""Examples read from disk: recordings that exist both clean and degraded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resound.audio.files import AUDIO_SUFFIXES
+from resound.audio.segments import header_of, read_excerpt
+from resound.corpora.manifest import Manifest, Recording, read_manifest
+from resound.errors import InputError
+from resound.mixing.augment import Sides, draw_augmentations, samples_to_make
+from resound.mixing.config import PairsConfig
+from resound.mixing.example import Example
+from resound.mixing.finish import finish, fit_length, make
+from resound.mixing.pool import Pool, check_usable, with_channels
+
+TOLERANCE_SECONDS = 0.1  # by which the two sides of a pair may differ in length
+
+
+@dataclass(frozen=True)
+class PairOfFiles:
+    """Where the two sides of a pair lie."""
+
+    clean: str
+    degraded: str
+
+
+class Pairs:
+    """A seeded stream of excerpts from pairs on disk; see `Examples`."""
+
+    def __init__(self, config: PairsConfig) -> None:
+        self.config = config
+        self.sample_rate = config.sample_rate
+        self.n_examples = config.n_examples
+        self.skipped: Counter[str] = Counter()
+        found = _from_folders(config) if config.clean and config.degraded else _from_manifests(config)
+        self._degraded = {pair.clean: pair.degraded for pair, _ in found}
+        clean = [(pair.clean, item) for pair, item in found]
+        self._pool = Pool(clean, segment_seconds=config.segment_seconds, seed=config.seed)
+
+    def example(self, epoch: int, index: int) -> Example:
+        """Return one example.  Raises `InputError` where none can be made."""
+        nth = epoch * self.n_examples + index
+
+        def attempt(rng: np.random.Generator, number: int) -> Example:
+            position = nth if number == 0 else int(rng.integers(self._pool.n_slots))
+            return self._make(position, rng, {"epoch": epoch, "index": index})
+
+        return make(attempt, (self.config.seed, epoch, index), self.skipped)
+
+    def _make(self, position: int, rng: np.random.Generator, recipe: dict[str, Any]) -> Example:
+        config = self.config
+        augmentations = draw_augmentations(config.augment, rng)
+        n_samples = samples_to_make(config.segment_samples, config.sample_rate, augmentations)
+        recording, slot = self._pool.pick(position)
+        excerpt = self._pool.excerpt(
+            recording,
+            slot,
+            sample_rate=config.sample_rate,
+            n_samples=n_samples,
+            n_channels=config.n_channels,
+            rng=rng,
+        )
+        degraded_file = self._degraded[self._pool.paths[recording]]
+        before = excerpt.place.get("pad_samples", 0)
+        degraded = with_channels(
+            read_excerpt(
+                Path(degraded_file),
+                config.sample_rate,
+                start_seconds=excerpt.place["start_seconds"],
+                n_samples=n_samples - before,
+            ),
+            config.n_channels,
+        )
+        check_usable(degraded, degraded_file)
+        degraded = fit_length(np.pad(degraded, ((0, 0), (before, 0))), n_samples)
+        sides, done = finish(Sides(degraded, excerpt.audio), config, augmentations, rng)
+        bandwidth_hz = self._pool.bandwidth_hz(recording, measure=config.measure_bandwidth)
+        return Example(
+            degraded=sides.degraded,
+            clean=sides.clean,
+            sample_rate=config.sample_rate,
+            bandwidth_hz=min(bandwidth_hz, config.sample_rate / 2),
+            domain=self._pool.domains[recording] or "pairs",
+            recipe=recipe | {"clean": excerpt.place, "degraded": degraded_file} | done,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what there is to learn from: pairs, hours, segments."""
+        return {
+            "pairs": len(self._pool),
+            "hours": round(float(self._pool.seconds.sum()) / 3600, 3),
+            "speakers": len({name for name in self._pool.speakers if name}),
+            "segments": self._pool.n_slots,
+            "distinct_mixtures": self._pool.n_slots,
+            "mixing": "fixed",
+        }
+
+
+def _from_manifests(config: PairsConfig) -> list[tuple[PairOfFiles, Recording]]:
+    """Return the pairs of manifests: recordings of one group, one clean, one degraded."""
+    found = []
+    for path in config.pairs:
+        manifest = read_manifest(path)
+        by_group: dict[str, dict[str, Recording]] = {}
+        for item in manifest.recordings:
+            if config.split is None or item.split is None or item.split == config.split:
+                by_group.setdefault(item.group or item.path, {})[item.role or ""] = item
+        found += [_pair(manifest, sides) for sides in by_group.values() if {"clean", "degraded"} <= sides.keys()]
+    if not found:
+        names = ", ".join(map(str, config.pairs))
+        raise InputError(
+            f"{names}: holds no pair in split {config.split!r}; a pair is two recordings with one 'group' and the "
+            "roles clean and degraded"
+        )
+    return found
+
+
+def _pair(manifest: Manifest, sides: dict[str, Recording]) -> tuple[PairOfFiles, Recording]:
+    clean, degraded = sides["clean"], sides["degraded"]
+    files = PairOfFiles(str(manifest.path_of(clean)), str(manifest.path_of(degraded)))
+    _check_lengths(files, clean.seconds, degraded.seconds)
+    return files, clean
+
+
+def _from_folders(config: PairsConfig) -> list[tuple[PairOfFiles, Recording]]:
+    """Return the pairs of two folders: files of the same name, whatever their suffixes."""
+    assert config.clean and config.degraded
+    clean, degraded = _files_in(config.clean), _files_in(config.degraded)
+    names = sorted(clean.keys() & degraded.keys())
+    if not names:
+        example = f"{next(iter(clean))!r} and {next(iter(degraded))!r}"
+        raise InputError(
+            f"{config.clean} and {config.degraded}: no name is in both ({example}); give both sides of a pair one name"
+        )
+    found = []
+    for name in names:
+        files = PairOfFiles(str(clean[name]), str(degraded[name]))
+        rate, n_samples, n_channels = header_of(clean[name])
+        other_rate, other_n_samples, _ = header_of(degraded[name])
+        _check_lengths(files, n_samples / rate, other_n_samples / other_rate)
+        found.append((files, Recording(name, n_samples, rate, n_channels, domain="pairs")))
+    return found
+
+
+def _files_in(folder: Path) -> dict[str, Path]:
+    """Return the recordings of a folder by name without suffix, relative to the folder.  Raises `InputError`."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is no folder; give the folder with one side of the pairs")
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES]
+    if not files:
+        raise InputError(f"{folder}: holds no recordings; give the folder with one side of the pairs")
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
+
+
+def _check_lengths(files: PairOfFiles, clean_seconds: float, degraded_seconds: float) -> None:
+    if abs(clean_seconds - degraded_seconds) > TOLERANCE_SECONDS:
+        raise InputError(
+            f"{files.degraded}: is {degraded_seconds:.3f} s long, its clean side {files.clean} {clean_seconds:.3f} s; "
+            "cut them together, or leave the pair out"
+        )
