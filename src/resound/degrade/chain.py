@@ -46,8 +46,10 @@ from pydantic import (
 )
 
 from resound.config import explain, read_yaml, set_dotted
+from resound.degrade.artefacts import Dull, Holes, MusicalNoise, OverGate
 from resound.degrade.degradation import Audio, Degradation, Params
 from resound.degrade.noise import Hiss
+from resound.degrade.room import SyntheticRoom
 from resound.errors import ConfigError, did_you_mean
 
 CHAINS = Path(__file__).parent.parent / "presets" / "chains"
@@ -59,6 +61,13 @@ Drawn = list[dict[str, Any]]  # [{"hiss": {...}, "target": "clean"}, ...]
 # Every degradation by the name it has in a chain.
 DEGRADATIONS: dict[str, type[Degradation]] = {
     "hiss": Hiss,
+    # the room
+    "synthetic_room": SyntheticRoom,
+    # what a too eager denoiser leaves
+    "holes": Holes,
+    "musical_noise": MusicalNoise,
+    "over_gate": OverGate,
+    "dull": Dull,
 }
 
 
