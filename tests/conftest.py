@@ -17,6 +17,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from resound.corpora.manifest import Manifest, Recording, write_manifest
+from signals import music_like, speech_like
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -103,3 +106,38 @@ def here(tmp_path: Path) -> Iterator[Path]:
     os.chdir(tmp_path)
     yield tmp_path
     os.chdir(before)
+
+
+@pytest.fixture
+def write_corpus(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes sounds as a corpus and gives the path of its manifest."""
+
+    def write(name: str, sounds: dict[str, NDArray], *, rate: int = 8000, domain: str = "speech", **labels) -> Path:
+        recordings = []
+        for key, samples in sounds.items():
+            path = tmp_path / name / f"{key}.wav"
+            path.parent.mkdir(exist_ok=True)
+            samples = np.atleast_2d(samples)
+            soundfile.write(path, samples.T, rate, subtype="FLOAT")
+            own = {field: value[key] if isinstance(value, dict) else value for field, value in labels.items()}
+            form = {"n_samples": samples.shape[1], "sample_rate": rate, "n_channels": len(samples)}
+            recordings.append(Recording(f"{name}/{key}.wav", **form, domain=domain, **own))
+        write_manifest(tmp_path / f"{name}.jsonl", Manifest(tmp_path, recordings), overwrite=True)
+        return tmp_path / f"{name}.jsonl"
+
+    return write
+
+
+@pytest.fixture
+def speech_corpus(write_corpus) -> Path:
+    """Four speakers with two recordings of 3 s each, 8 kHz."""
+    keys = [f"{speaker}{take}" for speaker in "abcd" for take in (1, 2)]
+    sounds = {key: speech_like(3, 8000, seed=number) for number, key in enumerate(keys)}
+    return write_corpus("speech", sounds, speaker={key: key[0] for key in keys}, split="train", bandwidth_hz=4000.0)
+
+
+@pytest.fixture
+def music_corpus(write_corpus) -> Path:
+    """Two pieces of 5 s, 8 kHz."""
+    sounds = {f"m{seed}": music_like(5, 8000, seed=seed) for seed in (1, 2)}
+    return write_corpus("music", sounds, domain="music", split="train", bandwidth_hz=3000.0)

@@ -38,7 +38,7 @@ class Pairs:
         self.sample_rate = config.sample_rate
         self.n_examples = config.n_examples
         self.skipped: Counter[str] = Counter()
-        found = _from_folders(config) if config.clean and config.degraded else _from_manifests(config)
+        found = _from_folders(config, self.skipped) if config.clean else _from_manifests(config)
         self._degraded = {pair.clean: pair.degraded for pair, _ in found}
         clean = [(pair.clean, item) for pair, item in found]
         self._pool = Pool(clean, segment_seconds=config.segment_seconds, seed=config.seed)
@@ -128,7 +128,7 @@ def _pair(manifest: Manifest, sides: dict[str, Recording]) -> tuple[PairOfFiles,
     return files, clean
 
 
-def _from_folders(config: PairsConfig) -> list[tuple[PairOfFiles, Recording]]:
+def _from_folders(config: PairsConfig, skipped: Counter[str]) -> list[tuple[PairOfFiles, Recording]]:
     """Return the pairs of two folders: files of the same name, whatever their suffixes."""
     assert config.clean and config.degraded
     clean, degraded = _files_in(config.clean), _files_in(config.degraded)
@@ -138,6 +138,8 @@ def _from_folders(config: PairsConfig) -> list[tuple[PairOfFiles, Recording]]:
         raise InputError(
             f"{config.clean} and {config.degraded}: no name is in both ({example}); give both sides of a pair one name"
         )
+    skipped.update(f"{path.name}: has no clean side" for name, path in degraded.items() if name not in clean)
+    skipped.update(f"{path.name}: has no degraded side" for name, path in clean.items() if name not in degraded)
     found = []
     for name in names:
         files = PairOfFiles(str(clean[name]), str(degraded[name]))

@@ -1,0 +1,1 @@
+"""Training networks (needs the extra `train`)."""

@@ -1,0 +1,100 @@
+"""Mixtures of speakers: never one with themselves, at the levels of the published sets."""
+
+import numpy as np
+import pytest
+
+from resound.dsp.active import active_speech_power
+from resound.errors import ConfigError, InputError
+from resound.mixing.config import SeparationConfig
+from resound.mixing.example import in_order
+from resound.mixing.separation import Separation
+from signals import speech_like
+
+
+def settings(speech, **more) -> SeparationConfig:
+    basis = {"sample_rate": 8000, "segment_seconds": 2.0, "n_examples": 30, "speech": {"corpus": speech}}
+    return SeparationConfig.model_validate(basis | more)
+
+
+@pytest.mark.parametrize("n_speakers", [2, 3])
+def test_the_mixture_is_the_sum_of_different_speakers(speech_corpus, n_speakers):
+    for example in in_order(Separation(settings(speech_corpus, n_speakers=n_speakers)), 0, range(10)):
+        assert example.clean.shape == (n_speakers, 16000)
+        np.testing.assert_allclose(example.degraded[0], example.clean.sum(axis=0), atol=1e-6)
+        names = [source["speaker"] for source in example.recipe["sources"]]
+        assert len(set(names)) == n_speakers
+
+
+def test_wsj0_levels_differ_by_at_most_five_decibels(speech_corpus):
+    differences_db = []
+    for example in in_order(Separation(settings(speech_corpus)), 0, range(30)):
+        powers = [active_speech_power(source, 8000) for source in example.clean]
+        differences_db.append(10 * np.log10(powers[0] / powers[1]))
+    assert max(map(abs, differences_db)) <= 5.001
+    assert max(differences_db) > 2
+    assert min(differences_db) < -2
+
+
+def test_librimix_levels_are_loudnesses(speech_corpus):
+    from resound.mixing.separation import _loudness_lufs
+
+    stream = Separation(settings(speech_corpus, levels="librimix"))
+    for example in in_order(stream, 0, range(10)):
+        gain_db = example.recipe.get("gain_db", 0.0)
+        for source in example.clean:
+            assert -33.01 <= _loudness_lufs(source[None], 8000) - gain_db <= -24.99
+
+
+def test_levels_may_be_a_range_of_active_levels(speech_corpus):
+    stream = Separation(settings(speech_corpus, levels=[-30, -28]))
+    for example in in_order(stream, 0, range(5)):
+        levels_dbfs = [10 * np.log10(active_speech_power(source, 8000)) for source in example.clean]
+        assert all(-30.01 <= level <= -27.99 for level in levels_dbfs)
+
+
+def test_speed_is_drawn_within_its_range(speech_corpus):
+    stream = Separation(settings(speech_corpus))
+    speeds = [source["speed_percent"] for item in in_order(stream, 0, range(20)) for source in item.recipe["sources"]]
+    assert 95 <= min(speeds) < 97
+    assert 103 < max(speeds) <= 105
+
+
+def test_min_takes_only_recordings_that_fill_a_segment_and_max_pads(write_corpus):
+    sounds = {"a": speech_like(3, 8000, 1), "b": speech_like(3, 8000, 2), "c": speech_like(1, 8000, 3)}
+    corpus = write_corpus("lengths", sounds, speaker={key: key for key in sounds}, split="train")
+    shortest = Separation(settings(corpus, length="min"))
+    longest = Separation(settings(corpus, length="max"))
+    assert shortest.describe()["recordings"] == 2
+    assert longest.describe()["recordings"] == 3
+    padded = [source for item in in_order(longest, 0, range(30)) for source in item.recipe["sources"]]
+    assert any("pad_samples" in source for source in padded)
+
+
+def test_one_speaker_cannot_be_mixed_with_themselves(write_corpus):
+    alone = write_corpus("alone", {"x": speech_like(3, 8000), "y": speech_like(3, 8000, 1)}, speaker="anna")
+    with pytest.raises(InputError, match=r"holds 1 speaker \(anna\).*add a corpus"):
+        Separation(settings(alone))
+
+
+def test_recordings_without_speakers_are_refused(write_corpus):
+    nameless = write_corpus("nameless", {"x": speech_like(3, 8000), "y": speech_like(3, 8000, 1)})
+    with pytest.raises(InputError, match="names no speaker"):
+        Separation(settings(nameless))
+
+
+def test_a_chain_goes_over_the_mixture_alone(speech_corpus):
+    noisy = Separation(settings(speech_corpus, chain=[{"hiss": {"snr_db": 10}}])).example(0, 0)
+    clean_mixture = noisy.clean.sum(axis=0)
+    noise = noisy.degraded[0] - clean_mixture
+    assert 10 * np.log10(np.mean(clean_mixture**2) / np.mean(noise**2)) == pytest.approx(10, abs=0.01)
+
+
+def test_a_chain_that_moves_the_target_is_refused_at_once(speech_corpus):
+    with pytest.raises(ConfigError, match="chain: wow_flutter changes the target too"):
+        Separation(settings(speech_corpus, chain=[{"any_order": [{"wow_flutter": {}}, {"hiss": {}}]}]))
+
+
+def test_distinct_mixtures_are_counted(speech_corpus):
+    told = Separation(settings(speech_corpus, speed_percent=100, segment_seconds=1.0)).describe()
+    slots = [6, 6, 6, 6]  # two recordings of 3 s each
+    assert told["distinct_mixtures"] == (sum(slots) ** 2 - sum(count**2 for count in slots)) // 2
