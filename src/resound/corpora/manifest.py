@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from resound.audio.atomic import atomic_file
-from resound.errors import InputError
+from resound.errors import InputError, did_you_mean
 
 VERSION = 1
 Domain = Literal["speech", "effects", "music", "noise", "room", "pairs"]
@@ -34,7 +34,7 @@ class Recording:
     split: str | None = None  # "train", "valid", "test"
     bandwidth_hz: float | None = None  # above it there is nothing but noise; None: not measured
     group: str | None = None  # recordings with the same one belong together: a mixture and its sources, a pair
-    role: str | None = None  # within a group: "clean", "degraded", "source1", "mixture"
+    role: str | None = None  # within a group: "clean", "degraded", "source1", "mixture", "noise", "mic1"
     size_bytes: int = 0
     modified_ns: int = 0
 
@@ -57,7 +57,14 @@ class Manifest:
         return self.root / recording.path
 
 
-NAMES = frozenset(item.name for item in fields(Recording))
+NAMES = tuple(item.name for item in fields(Recording))
+TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(NAMES, (str, type(None))),
+    **dict.fromkeys(("n_samples", "sample_rate", "n_channels", "size_bytes", "modified_ns"), (int,)),
+    **{"path": (str,), "bandwidth_hz": (float, int, type(None))},
+}
+NEEDED = ("path", "n_samples", "sample_rate")
+LEAST = {"n_samples": 0, "sample_rate": 1, "n_channels": 1}
 
 
 def write_manifest(path: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
@@ -65,21 +72,33 @@ def write_manifest(path: Path, manifest: Manifest, *, overwrite: bool = False) -
     root, folder = manifest.root.resolve(), path.parent.resolve()
     shown = root.relative_to(folder).as_posix() if root.is_relative_to(folder) else root.as_posix()
     with atomic_file(path, overwrite=overwrite) as temporary, open(temporary, "w", encoding="utf-8") as out:
-        out.write(json.dumps({"manifest": VERSION, "root": shown, **manifest.about}, ensure_ascii=False) + "\n")
+        out.write(_as_line({"manifest": VERSION, "root": shown, **manifest.about}))
         for recording in manifest.recordings:
-            out.write(json.dumps(_without_empty(asdict(recording)), ensure_ascii=False) + "\n")
+            values = ((name, getattr(recording, name)) for name in NAMES)
+            out.write(_as_line({name: value for name, value in values if value is not None and value != ""}))
+
+
+def _as_line(values: dict[str, Any]) -> str:
+    """Return JSON as people read it, but a name whose bytes are no UTF-8 in escapes, which come back as they were."""
+    text = json.dumps(values, ensure_ascii=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(values)
+    return text + "\n"
 
 
 def read_manifest(path: Path) -> Manifest:
     """Return a corpus.  Raises `InputError` that names file and line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a name may hold other line ends
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise InputError(
-            f"{path}: is no manifest that can be read ({error}); make one by 'resound corpus scan'"
+            f"{path}: is no manifest that can be read ({reason}); make one by 'resound corpus scan'"
         ) from None
-    about = _line(path, 1, lines[0] if lines else "")
-    if about.get("manifest") != VERSION or "root" not in about:
+    about = _line(path, 1, lines[0])
+    if about.get("manifest") != VERSION or not isinstance(about.get("root"), str):
         raise InputError(f"{path}: line 1 is not that of a manifest; make one by 'resound corpus scan'")
     root = path.parent / about.pop("root")
     recordings = [_recording(path, number, text) for number, text in enumerate(lines[1:], 2) if text.strip()]
@@ -88,12 +107,20 @@ def read_manifest(path: Path) -> Manifest:
 
 def _recording(path: Path, number: int, text: str) -> Recording:
     values = _line(path, number, text)
-    unknown = values.keys() - NAMES
-    missing = {"path", "n_samples", "sample_rate"} - values.keys()
-    if unknown or missing:
-        what = f"unknown {sorted(unknown)[0]!r}" if unknown else f"no {sorted(missing)[0]!r}"
-        raise InputError(f"{path}: line {number} has {what}; mend it or scan the corpus again")
+    fault = _fault(values)
+    if fault:
+        raise InputError(f"{path}: line {number} has {fault}; mend it or scan the corpus again")
     return Recording(**values)
+
+
+def _fault(values: dict[str, Any]) -> str | None:
+    """Return the first thing that is wrong with the values of a line."""
+    for name, value in values.items():
+        if name not in TYPES:
+            return f"unknown {name!r}{did_you_mean(name, NAMES)}"
+        if type(value) not in TYPES[name] or (name in LEAST and value < LEAST[name]):
+            return f"{value!r:.40} for {name!r}"
+    return next((f"no {name!r}" for name in NEEDED if name not in values), None)
 
 
 def _line(path: Path, number: int, text: str) -> dict[str, Any]:
@@ -104,10 +131,6 @@ def _line(path: Path, number: int, text: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path}: line {number} is not JSON ({text[:40]!r}); mend it or scan the corpus again")
     return values
-
-
-def _without_empty(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None and value != ""}
 
 
 def split_lines(recordings: Iterable[Recording], split: str | None) -> list[Recording]:
