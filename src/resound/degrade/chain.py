@@ -47,9 +47,18 @@ from pydantic import (
 
 from resound.config import explain, read_yaml, set_dotted
 from resound.degrade.artefacts import Dull, Holes, MusicalNoise, OverGate
+from resound.degrade.babble import Babble
+from resound.degrade.crackle import Crackle
 from resound.degrade.degradation import Audio, Degradation, Params
-from resound.degrade.noise import Hiss
+from resound.degrade.dirt import Dirt
+from resound.degrade.hiss import Hiss
+from resound.degrade.hum import Buzz, Hum
+from resound.degrade.noise import RecordedNoise
+from resound.degrade.optical import DensityFlutter, OpticalNoise, Sprocket
 from resound.degrade.room import SyntheticRoom
+from resound.degrade.splice import Splice
+from resound.degrade.surface import Surface
+from resound.degrade.thump import Thump
 from resound.errors import ConfigError, did_you_mean
 
 CHAINS = Path(__file__).parent.parent / "presets" / "chains"
@@ -60,7 +69,22 @@ Drawn = list[dict[str, Any]]  # [{"hiss": {...}, "target": "clean"}, ...]
 
 # Every degradation by the name it has in a chain.
 DEGRADATIONS: dict[str, type[Degradation]] = {
+    # noise
+    "noise": RecordedNoise,
+    "babble": Babble,
     "hiss": Hiss,
+    "hum": Hum,
+    "buzz": Buzz,
+    # discs
+    "surface": Surface,
+    "crackle": Crackle,
+    "thump": Thump,
+    # optical sound tracks
+    "optical_noise": OpticalNoise,
+    "density_flutter": DensityFlutter,
+    "sprocket": Sprocket,
+    "dirt": Dirt,
+    "splice": Splice,
     # the room
     "synthetic_room": SyntheticRoom,
     # what a too eager denoiser leaves

@@ -1,7 +1,7 @@
 """What every degradation is: a physical cause that draws its parameters from ranges, then applies them.
 
 >>> import numpy as np
->>> from resound.degrade.noise import Hiss
+>>> from resound.degrade.hiss import Hiss
 >>> rng = np.random.default_rng(1)
 >>> params = Hiss(snr_db=[10, 40]).draw(rng)          # plain JSON, such as {"snr_db": 25.4, ..., "seed": 2041}
 >>> audio = rng.standard_normal((1, 48000)).astype("f4")

@@ -1,13 +1,14 @@
-"""Noise that is added: at a stated signal-to-noise ratio, recorded or made."""
+"""Noise that is added at a stated level: what all of them share, and noise out of a bank of recordings."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import math
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-import scipy.fft
 
-from resound.degrade.degradation import Audio, Degradation
+from resound.degrade.bank import Pick, open_bank, read_stretch, with_channels
+from resound.degrade.degradation import Audio, Degradation, Params
 from resound.degrade.spread import Spread, spread, within
 from resound.dsp.active import active_speech_power
 from resound.errors import InputError
@@ -15,11 +16,21 @@ from resound.errors import InputError
 Reference = Literal["full", "active"]
 
 
-def power_of(audio: Audio, sample_rate: int, reference: Reference) -> float:
+def power_of(audio: Audio, sample_rate: int, reference: Reference = "full") -> float:
     """Return the mean power over channels of ``(channel, time)``: of all of it, or while speech is active (P.56)."""
+    if not audio.size:
+        return 0.0
     if reference == "active":
         return active_speech_power(audio, sample_rate)
-    return float(np.mean(np.square(audio, dtype=np.float64)))
+    return float(np.einsum("ct,ct->", audio, audio, dtype=np.float64)) / audio.size
+
+
+def rms_of_signal(audio: Audio, sample_rate: int) -> float:
+    """Return the level that ticks, thumps and bumps are set against.  Raises `InputError` for silence."""
+    power = power_of(audio, sample_rate)
+    if power <= 0 and audio.size:
+        raise InputError("the signal is silent, so a level relative to it means nothing; leave it out")
+    return math.sqrt(power)
 
 
 def add_at_snr(audio: Audio, noise: Audio, sample_rate: int, *, snr_db: float, reference: Reference = "full") -> Audio:
@@ -28,38 +39,59 @@ def add_at_snr(audio: Audio, noise: Audio, sample_rate: int, *, snr_db: float, r
     With ``reference="active"`` the signal's power is that of its active speech (ITU-T P.56), the noise's that of all
     of it.  Raises `InputError` where one of them is silent.
     """
-    signal_power, noise_power = power_of(audio, sample_rate, reference), power_of(noise, sample_rate, "full")
+    if not audio.size:
+        return audio.copy()
+    signal_power, noise_power = power_of(audio, sample_rate, reference), power_of(noise, sample_rate)
     if signal_power <= 0 or noise_power <= 0:
         silent = "the signal" if signal_power <= 0 else "the noise"
         raise InputError(f"{silent} is silent, so a signal-to-noise ratio of {snr_db:g} dB means nothing; leave it out")
-    gain = np.sqrt(signal_power / noise_power * 10 ** (-snr_db / 10))
-    return audio + np.float32(gain) * noise
+    return add_scaled(audio, noise, math.sqrt(signal_power / noise_power) * 10 ** (-snr_db / 20))
 
 
-def shaped_noise(shape: tuple[int, ...], sample_rate: int, *, db_per_octave: float, seed: int) -> Audio:
-    """Return Gaussian noise ``(channel, time)`` whose spectrum falls or rises by a straight slope above 20 Hz."""
-    rng = np.random.default_rng(seed)
-    white = rng.standard_normal(shape, dtype=np.float32)
-    if db_per_octave == 0:
-        return white
-    n_samples = shape[-1]
-    n_fft = scipy.fft.next_fast_len(n_samples, real=True)
-    spectrum = scipy.fft.rfft(white, n_fft, axis=1)
-    frequencies_hz = np.maximum(np.arange(spectrum.shape[1]) * (sample_rate / n_fft), 20.0)
-    spectrum *= (frequencies_hz / 1000) ** (db_per_octave / (20 * np.log10(2)))
-    return scipy.fft.irfft(spectrum, n_fft, axis=1)[:, :n_samples].astype(np.float32, copy=False)
+def add_at_level(
+    audio: Audio, noise: Audio, sample_rate: int, *, snr_db: float | None, level_dbfs: float | None
+) -> Audio:
+    """Return ``audio`` plus ``noise`` at an RMS of ``level_dbfs`` (1.0 is 0 dBFS), or where that is None at an SNR."""
+    if level_dbfs is None:
+        if snr_db is None:
+            raise InputError("the noise has no level; give snr_db or level_dbfs")
+        return add_at_snr(audio, noise, sample_rate, snr_db=snr_db)
+    noise_power = power_of(noise, sample_rate)
+    if noise_power <= 0:
+        return audio.copy()
+    return add_scaled(audio, noise, 10 ** (level_dbfs / 20) / math.sqrt(noise_power))
 
 
-def add_hiss(audio: Audio, sample_rate: int, *, snr_db: float, db_per_octave: float, seed: int) -> Audio:
-    """Return ``audio`` with stationary Gaussian noise."""
-    noise = shaped_noise(audio.shape, sample_rate, db_per_octave=db_per_octave, seed=seed)
-    return add_at_snr(audio, noise, sample_rate, snr_db=snr_db)
+def add_scaled(audio: Audio, noise: Audio, gain: float) -> Audio:
+    """Return ``audio + gain * noise``, ``(channel, time)`` float32; noise of one channel goes to all."""
+    return audio + np.multiply(noise, noise.dtype.type(gain)).astype(np.float32, copy=False)
 
 
-class Hiss(Degradation):
-    """Stationary noise of tape, amplifiers and photocells: white at 0 dB an octave, pink at -3."""
+def add_recorded_noise(
+    audio: Audio, sample_rate: int, *, file: str, position: float, snr_db: float, reference: Reference = "full"
+) -> Audio:
+    """Return ``audio`` with a stretch of a recording; see `resound.degrade.bank.read_stretch`.  Raises `InputError`."""
+    if not audio.size:
+        return audio.copy()
+    noise = with_channels(read_stretch(file, sample_rate, audio.shape[1], position=position), len(audio))
+    if not noise.any():
+        raise InputError(f"{file}: is silent at position {position:g}; take it out of the bank, or give another one")
+    return add_at_snr(audio, noise, sample_rate, snr_db=snr_db, reference=reference)
 
-    apply: ClassVar = staticmethod(add_hiss)
-    seeded: ClassVar = True
-    snr_db: Spread = spread(15, 40)
-    db_per_octave: Annotated[Spread, within(-6, 6)] = spread(-3, 0)
+
+class RecordedNoise(Degradation):
+    """Recorded noise out of a bank: a room, a street, the run-in groove of a disc, film without programme."""
+
+    apply: ClassVar = staticmethod(add_recorded_noise)
+    bank: str  # a folder, a manifest (.jsonl) or a recording
+    split: str | None = None  # of the manifest
+    pick: Pick = "file"  # each file as likely, or as likely as it is long
+    position: Annotated[Spread, within(0, 1)] = spread(0, 1)  # from the first to the last stretch that fits
+    snr_db: Spread = spread(0, 30)
+    reference: Reference = "full"
+
+    def draw(self, rng: np.random.Generator) -> Params:
+        """Return parameters for one recording, with the file that was drawn in place of the bank."""
+        params: dict[str, Any] = super().draw(rng)
+        bank = open_bank(params.pop("bank"), params.pop("split"))
+        return {"file": bank.draw(rng, params.pop("pick")), **params}

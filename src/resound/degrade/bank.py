@@ -1,0 +1,215 @@
+"""Banks of recordings to draw from: a folder, a manifest, or one file; and a stretch out of one of them.
+
+A bank is names alone, read once in each process, and cheap to send to a worker.  To draw opens no file; to read a
+stretch opens one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from resound.audio.files import AUDIO_SUFFIXES, open_reader
+from resound.audio.segments import read_segment, resample
+from resound.corpora.manifest import read_manifest, split_lines
+from resound.degrade.degradation import Audio
+from resound.errors import InputError
+
+Pick = Literal["file", "duration"]
+SHORTEST_LOOP_SECONDS = 0.1  # what is shorter is a buzz when repeated, no noise
+CROSSFADE_SECONDS = 0.05
+DECODED_BYTES = 32 << 20  # of short recordings, which are looped, in each process
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Recordings, in the order of their names."""
+
+    source: str
+    files: tuple[str, ...]
+    speakers: tuple[str | None, ...] = ()  # of each file, where a manifest tells
+    known_seconds: tuple[float, ...] = ()  # of each file, where a manifest tells
+
+    @cached_property
+    def seconds(self) -> NDArray[np.float64]:
+        """Length of each file; opens every one once where no manifest tells."""
+        if self.known_seconds:
+            return np.array(self.known_seconds)
+        return np.array([length / rate for length, rate in map(length_and_rate, self.files)])
+
+    def draw(self, rng: np.random.Generator, pick: Pick = "file") -> str:
+        """Return a file: each as likely, or as likely as it is long."""
+        if pick == "file":
+            return self.files[int(rng.integers(len(self.files)))]
+        until = np.cumsum(self.seconds)
+        return self.files[min(int(np.searchsorted(until, rng.random() * until[-1], "right")), len(self.files) - 1)]
+
+    def draw_speakers(self, rng: np.random.Generator, n: int) -> list[str]:
+        """Return files of ``n`` different speakers (files, where none are known); of fewer, some come again."""
+        order = [int(index) for index in rng.permutation(len(self.files))]
+        if self.speakers:
+            first_of = {self.speakers[index] or self.files[index]: index for index in reversed(order)}
+            chosen = set(first_of.values())
+            order = [index for index in order if index in chosen]
+        return [self.files[order[index % len(order)]] for index in range(n)]
+
+
+def open_bank(source: str | os.PathLike[str], split: str | None = None) -> Bank:
+    """Return the bank of a folder (its recordings at any depth), a manifest (``.jsonl``) or one file.
+
+    ``split`` takes one split of a manifest.  Raises `InputError` where nothing is there.
+    """
+    path = Path(source)
+    try:
+        modified_ns = path.stat().st_mtime_ns
+    except OSError:
+        raise InputError(f"{source}: no such folder, manifest or recording; give the path of a bank") from None
+    return _open_bank(str(source), split, modified_ns)
+
+
+@lru_cache(maxsize=64)
+def _open_bank(source: str, split: str | None, modified_ns: int) -> Bank:
+    path = Path(source)
+    if path.suffix == ".jsonl":
+        return _bank_of_manifest(path, split)
+    if split is not None:
+        raise InputError(f"{source}: has no splits, so no {split!r}; give a manifest, or leave out the split")
+    if path.is_file():
+        return Bank(source, (source,))
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names if _is_audio(name)]
+    if not found:
+        raise InputError(f"{source}: holds no recordings; give a folder with WAV, FLAC, MP3, Ogg or M4A files")
+    return Bank(source, tuple(sorted(found)))
+
+
+def _is_audio(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
+
+
+def _bank_of_manifest(path: Path, split: str | None) -> Bank:
+    manifest = read_manifest(path)
+    recordings = sorted(split_lines(manifest.recordings, split), key=lambda recording: recording.path)
+    if not recordings:
+        there = ", ".join(sorted({str(recording.split) for recording in manifest.recordings})) or "no recordings at all"
+        asked = f"no recordings of split {split!r}" if split else "no recordings"
+        raise InputError(f"{path}: has {asked} (there are {there}); scan the corpus again or ask for another split")
+    return Bank(
+        str(path),
+        tuple(str(manifest.path_of(recording)) for recording in recordings),
+        tuple(recording.speaker for recording in recordings),
+        tuple(recording.seconds for recording in recordings),
+    )
+
+
+def length_and_rate(file: str) -> tuple[int, int]:
+    """Return length in samples and sample rate, from the header where it tells.  Raises `InputError`."""
+    return _length_and_rate(file, _modified_ns(file))
+
+
+def _modified_ns(file: str) -> int:
+    try:
+        return os.stat(file).st_mtime_ns
+    except OSError:
+        raise InputError(f"{file}: no such recording; put it back, or scan the bank again") from None
+
+
+@lru_cache(maxsize=1 << 16)
+def _length_and_rate(file: str, modified_ns: int) -> tuple[int, int]:
+    try:
+        header = soundfile.info(file)
+        if header.frames > 0:
+            return int(header.frames), int(header.samplerate)
+    except (soundfile.LibsndfileError, OSError, RuntimeError):
+        pass  # M4A, the sound of a video, a damaged header: the reader knows, or says what is wrong
+    with open_reader(file) as reader:
+        if reader.format.n_samples is not None:
+            return reader.format.n_samples, reader.format.sample_rate
+        return sum(block.shape[1] for block in reader.blocks(1 << 20)), reader.format.sample_rate
+
+
+def read_stretch(file: str, sample_rate: int, n_samples: int, *, position: float) -> Audio:
+    """Return ``(channel, n_samples)`` of a recording at ``sample_rate``.
+
+    ``position`` from 0 to 1 says which of the stretches that fit: the first to the last.  A recording that is shorter
+    is looped, beginning there.  Raises `InputError`.
+    """
+    length, native_rate = length_and_rate(file)
+    n_native = -(-n_samples * native_rate // sample_rate)
+    if length >= n_native:
+        start = round(position * (length - n_native))
+        audio = resample(read_segment(Path(file), start_samples=start, n_samples=n_native)[0], native_rate, sample_rate)
+        if audio.shape[1] >= n_samples:
+            return audio[:, :n_samples]
+    audio = _DECODED.whole(file, sample_rate)
+    if audio.shape[1] >= n_samples:  # by a sample of rounding
+        return audio[:, :n_samples]
+    if audio.shape[1] < SHORTEST_LOOP_SECONDS * sample_rate:
+        raise InputError(
+            f"{file}: {audio.shape[1]} samples are too short to loop; give at least {SHORTEST_LOOP_SECONDS:g} s"
+        )
+    skipped = round(position * audio.shape[1])
+    looped = loop_to_length(audio, skipped + n_samples, round(CROSSFADE_SECONDS * sample_rate))
+    return looped[:, skipped:]
+
+
+def loop_to_length(noise: Audio, n_samples: int, crossfade_samples: int) -> Audio:
+    """Return ``(channel, time)`` noise repeated to ``n_samples``, each end faded into the next beginning.
+
+    The fades keep the power of noise, whose end and beginning have nothing in common (sine and cosine); they last
+    half of the noise at most.  Raises `InputError` for noise without samples.
+    """
+    length = noise.shape[1]
+    if length == 0:
+        raise InputError("the noise holds no samples, so it cannot be looped; leave it out")
+    if length >= n_samples:
+        return noise[:, :n_samples]
+    fade = min(crossfade_samples, length // 2)
+    angle = np.pi / 2 * (np.arange(fade) + 0.5) / max(1, fade)
+    rising, falling = np.sin(angle).astype(np.float32), np.cos(angle).astype(np.float32)
+    seam = noise[:, :fade] * rising + noise[:, length - fade :] * falling
+    round_ = np.concatenate([seam, noise[:, fade : length - fade]], axis=1)  # what is heard again and again
+    n_rounds = -(-(n_samples - (length - fade)) // round_.shape[1])
+    return np.concatenate([noise[:, : length - fade], np.tile(round_, n_rounds)], axis=1)[:, :n_samples]
+
+
+def with_channels(audio: Audio, n_channels: int) -> Audio:
+    """Return ``(n_channels, time)``: as it is where the number fits, else the mean of all channels in each."""
+    if len(audio) == n_channels:
+        return audio
+    return np.broadcast_to(audio.mean(axis=0, keepdims=True, dtype=np.float32), (n_channels, audio.shape[1]))
+
+
+class _Decoded:
+    """Whole recordings at the rates they were asked for, the last used ones, up to a number of bytes."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._held: OrderedDict[tuple[str, int, int], Audio] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def whole(self, file: str, sample_rate: int) -> Audio:
+        key = (file, sample_rate, _modified_ns(file))
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+                return self._held[key]
+        samples, native_rate = read_segment(Path(file))
+        audio = resample(samples, native_rate, sample_rate)
+        audio.flags.writeable = False  # many will look at it
+        with self._lock:
+            self._held[key] = audio
+            while sum(held.nbytes for held in self._held.values()) > self._limit_bytes:
+                self._held.popitem(last=False)
+        return audio
+
+
+_DECODED = _Decoded(DECODED_BYTES)
