@@ -17,7 +17,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import typer
 
-from resound.cli import demo, info, restore
+from resound.cli import degrade, demo, info, restore, rooms
 from resound.errors import ResoundError, one_line
 
 app = typer.Typer(
@@ -31,6 +31,8 @@ app = typer.Typer(
 app.command("restore")(restore.command)
 app.command("info")(info.command)
 app.command("demo")(demo.command)
+app.command("degrade")(degrade.command)
+app.command("rooms")(rooms.command)
 
 
 def _print_version(wanted: bool) -> None:

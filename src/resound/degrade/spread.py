@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -94,15 +95,23 @@ def spread(*values: float, form: str = "") -> Spread:
     return Spread.model_validate({form: list(values)} if form else list(values) if len(values) > 1 else values[0])
 
 
-def within(low: float | None = None, high: float | None = None) -> AfterValidator:
-    """Return a check that all values lie between ``low`` and ``high``: ``Annotated[Spread, within(0, 1)]``."""
+@dataclass(frozen=True)
+class Within:
+    """Checks that all values of a spread lie between two ends; None: no end."""
 
-    def check(spread: Spread) -> Spread:
+    low: float | None = None
+    high: float | None = None
+
+    def __call__(self, spread: Spread) -> Spread:
+        """Return the spread, or raise `ValueError`."""
         smallest, largest = spread.ends
-        if low is not None and smallest < low:
-            raise ValueError(f"{smallest:g} is below {low:g}, the least that makes sense")
-        if high is not None and largest > high:
-            raise ValueError(f"{largest:g} is above {high:g}, the most that makes sense")
+        if self.low is not None and smallest < self.low:
+            raise ValueError(f"{smallest:g} is below {self.low:g}, the least that makes sense")
+        if self.high is not None and largest > self.high:
+            raise ValueError(f"{largest:g} is above {self.high:g}, the most that makes sense")
         return spread
 
-    return AfterValidator(check)
+
+def within(low: float | None = None, high: float | None = None) -> AfterValidator:
+    """Return a check that all values lie between ``low`` and ``high``: ``Annotated[Spread, within(0, 1)]``."""
+    return AfterValidator(Within(low, high))
