@@ -14,7 +14,7 @@ from resound.mixing.config import EnhancementConfig
 from resound.mixing.enhancement import Enhancement
 from resound.mixing.example import in_order, shard
 from resound.mixing.stream import open_examples
-from signals import speech_like
+from signals import noise, speech_like
 
 CHAIN = [{"hiss": {"snr_db": [5, 15]}}]
 
@@ -192,3 +192,40 @@ def test_shards_cover_every_example_once(n_ranks, n_workers, start):
         for index in shard(31, rank=rank, n_ranks=n_ranks, worker=worker, n_workers=n_workers, start=start)
     ]
     assert sorted(seen) == list(range(start, 31))
+
+
+def test_recorded_noise_comes_from_the_split_of_the_clean_part(speech_corpus, write_corpus):
+    noises = {f"n{k}": noise(4, 8000, 0.05, seed=k) for k in range(4)}
+    splits = {"n0": "train", "n1": "valid", "n2": "train", "n3": "valid"}
+    bank = write_corpus("noise", noises, domain="noise", split=splits)
+    stream = Enhancement(settings([{"corpus": speech_corpus}], chain=[{"noise": {"bank": str(bank), "snr_db": 5}}]))
+    files = {item.recipe["chain"][0]["noise"]["file"] for item in in_order(stream, 0, range(20))}
+    assert {name.rsplit("/", 1)[-1] for name in files} == {"n0.wav", "n2.wav"}
+    assert stream.describe()["distinct_mixtures"] == 24 * 8
+
+
+def test_a_folder_of_noises_serves_every_split(speech_corpus, write_corpus):
+    write_corpus("noise", {"n": noise(4, 8000, 0.05)}, domain="noise")
+    folder = str(speech_corpus.parent / "noise")
+    stream = Enhancement(settings([{"corpus": speech_corpus}], chain=[{"noise": {"bank": folder, "snr_db": 5}}]))
+    assert stream.example(0, 0).recipe["chain"][0]["noise"]["file"].endswith("n.wav")
+
+
+def test_a_noise_shorter_than_the_segment_is_looped(speech_corpus, write_corpus):
+    bank = write_corpus("noise", {"n": noise(0.4, 8000, 0.05)}, domain="noise", split="train")
+    chain = [{"noise": {"bank": str(bank), "snr_db": 5}}]
+    example = Enhancement(settings([{"corpus": speech_corpus}], chain=chain, segment_seconds=2.0)).example(0, 0)
+    added = (example.degraded - example.clean)[0]
+    quarters = [np.mean(quarter**2) for quarter in np.split(added, 4)]
+    assert max(quarters) < 1.5 * min(quarters)
+
+
+def test_a_response_longer_than_the_segment_is_no_trouble(speech_corpus, write_corpus):
+    response = np.exp(-np.arange(24000) / 4000) * noise(3, 8000, 1.0)
+    response[0] = 3.0
+    rooms = write_corpus("rooms", {"r": response}, domain="room", split="train")
+    stream = Enhancement(settings([{"corpus": speech_corpus}], chain=[{"room": {"bank": str(rooms)}}]))
+    example = stream.example(0, 0)
+    assert example.degraded.shape == (1, 8000)
+    assert np.isfinite(example.degraded).all()
+    assert not np.array_equal(example.degraded, example.clean)

@@ -134,5 +134,5 @@ def _line(path: Path, number: int, text: str) -> dict[str, Any]:
 
 
 def split_lines(recordings: Iterable[Recording], split: str | None) -> list[Recording]:
-    """Return the recordings of one split, all of them where none is asked for."""
-    return [recording for recording in recordings if split is None or recording.split == split]
+    """Return the recordings of one split, and those that belong to none; all of them where none is asked for."""
+    return [recording for recording in recordings if split is None or recording.split in (None, split)]

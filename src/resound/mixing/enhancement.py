@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -11,7 +12,7 @@ from resound.degrade.chain import apply_chain_to_pair, n_samples_needed
 from resound.mixing.augment import Sides, draw_augmentations, samples_to_make
 from resound.mixing.config import EnhancementConfig
 from resound.mixing.example import Example
-from resound.mixing.finish import finish, make, with_split
+from resound.mixing.finish import describe_banks, finish, make, with_split
 from resound.mixing.pool import Pool, load_pool
 from resound.mixing.shares import Schedule
 
@@ -69,7 +70,7 @@ class Enhancement:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Return what there is to learn from: recordings, hours and speakers by kind, distinct clean segments."""
+        """Return what there is to learn from: recordings, hours and speakers by kind, banks, distinct mixtures."""
         kinds = []
         for item, pool, count in zip(self.config.clean, self._pools, self._schedule.counts, strict=True):
             kinds.append(
@@ -83,4 +84,14 @@ class Enhancement:
                     "segments": pool.n_slots,
                 }
             )
-        return {"kinds": kinds, "segments": sum(pool.n_slots for pool in self._pools), "mixing": "dynamic"}
+        banks = describe_banks(self._chain.steps, self.config.segment_seconds)
+        segments = sum(pool.n_slots for pool in self._pools)
+        # Of stretches alone: the parameters of the chain, drawn anew for each example, come on top.
+        distinct = segments * math.prod(bank["segments"] for bank in banks)
+        return {
+            "kinds": kinds,
+            "banks": banks,
+            "segments": segments,
+            "distinct_mixtures": distinct,
+            "mixing": "dynamic",
+        }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
+from resound.degrade.bank import open_bank
 from resound.degrade.chain import Chain, Step
 from resound.errors import InputError
 from resound.mixing.augment import Sides, apply_augmentations
@@ -76,8 +77,22 @@ def make(
 
 
 def with_split(chain: Chain, split: str | None) -> Chain:
-    """Return a chain whose recorded noises and rooms come from ``split``, where it does not say another."""
+    """Return a chain whose noises and rooms out of manifests come from ``split``, where it does not say another."""
     return chain.model_copy(update={"steps": tuple(_step_with_split(step, split) for step in chain.steps)})
+
+
+def describe_banks(steps: Sequence[Step], segment_seconds: float) -> list[dict[str, Any]]:
+    """Return the banks that steps draw from: recordings, hours and segments that do not overlap; plain JSON."""
+    told = []
+    for step in steps:
+        told += describe_banks(step.one_of + step.any_order, segment_seconds)
+        source = getattr(step.degradation, "bank", None)
+        if source is not None:
+            bank = open_bank(source, getattr(step.degradation, "split", None))
+            segments = int(np.maximum(1, bank.seconds // segment_seconds).sum())
+            hours = round(float(bank.seconds.sum()) / 3600, 3)
+            told.append({step.name: str(source), "recordings": len(bank.files), "hours": hours, "segments": segments})
+    return told
 
 
 def _step_with_split(step: Step, split: str | None) -> Step:
@@ -85,6 +100,7 @@ def _step_with_split(step: Step, split: str | None) -> Step:
         name: tuple(_step_with_split(inner, split) for inner in getattr(step, name)) for name in ("one_of", "any_order")
     }
     spoiling = step.degradation
-    if spoiling is not None and getattr(spoiling, "split", "none") is None:
+    if str(getattr(spoiling, "bank", "")).endswith(".jsonl") and getattr(spoiling, "split", "none") is None:
+        assert spoiling is not None
         changes["degradation"] = spoiling.model_copy(update={"split": split})
     return step.model_copy(update=changes)
