@@ -55,7 +55,7 @@ from resound.degrade.hiss import Hiss
 from resound.degrade.hum import Buzz, Hum
 from resound.degrade.noise import RecordedNoise
 from resound.degrade.optical import DensityFlutter, OpticalNoise, Sprocket
-from resound.degrade.room import SyntheticRoom
+from resound.degrade.room import Room, SyntheticRoom
 from resound.degrade.splice import Splice
 from resound.degrade.surface import Surface
 from resound.degrade.thump import Thump
@@ -86,6 +86,7 @@ DEGRADATIONS: dict[str, type[Degradation]] = {
     "dirt": Dirt,
     "splice": Splice,
     # the room
+    "room": Room,
     "synthetic_room": SyntheticRoom,
     # what a too eager denoiser leaves
     "holes": Holes,

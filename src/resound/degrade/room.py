@@ -14,12 +14,12 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import scipy.fft
 import scipy.signal
-import soxr
 from pydantic import Field
 
-from resound.audio.segments import read_segment
+from resound.audio.segments import read_segment, resample
+from resound.degrade.bank import open_bank
 from resound.degrade.cache import ArrayCache
-from resound.degrade.degradation import Audio, Degradation
+from resound.degrade.degradation import Audio, Degradation, Params
 from resound.degrade.spread import Spread, spread, within
 from resound.dsp.convolution import LONGEST_TRANSFORM, convolve, convolve_with_spectrum, transform_length
 from resound.dsp.reverberation import DIRECT_SECONDS, direct_sample
@@ -57,8 +57,12 @@ def through_room(audio: Audio, response: Response) -> Audio:
     if n_samples + samples.shape[1] > LONGEST_TRANSFORM:
         return convolve(audio, samples)[:, response.lead : response.lead + n_samples]
     n_fft = transform_length(n_samples, samples.shape[1])
-    key = ("spectrum", response.key, samples.shape, n_fft) if response.key else None
-    heard = convolve_with_spectrum(audio, CACHE.get(key, lambda: scipy.fft.rfft(samples, n_fft, axis=1)), n_fft)
+    if response.key is None:
+        spectrum = scipy.fft.rfft(samples, n_fft, axis=1)
+    else:
+        key = ("spectrum", response.key, samples.shape, n_fft)
+        spectrum = CACHE.get(key, lambda: scipy.fft.rfft(samples, n_fft, axis=1))
+    heard = convolve_with_spectrum(audio, spectrum, n_fft)
     return np.ascontiguousarray(heard[:, response.lead : response.lead + n_samples])
 
 
@@ -84,29 +88,23 @@ def ready_response(recorded: Audio, sample_rate: int, direct: int, key: Hashable
     return Response(padded * np.float32(energy**-0.5), lead, key)
 
 
-def read_response(file: str, sample_rate: int, direct: int | None = None) -> Response:
-    """Return the response in a file at a sample rate; ``direct`` is the sample of its direct sound, if it is known.
-
-    Raises `InputError` for a file that cannot be read or is silent.
-    """
-    modified_ns = os.stat(file).st_mtime_ns if os.path.isfile(file) else 0
-    key = ("response", file, modified_ns, sample_rate, direct)
-    samples = CACHE.get(key, lambda: _read_response(file, sample_rate, direct).samples)
+def read_response(file: str, sample_rate: int) -> Response:
+    """Return the response in a file at a sample rate.  Raises `InputError` where it cannot be read or is silent."""
+    try:
+        modified_ns = os.stat(file).st_mtime_ns
+    except OSError:
+        raise InputError(f"{file}: no such room response; put it back, or draw the parameters again") from None
+    key = ("response", file, modified_ns, sample_rate)
+    samples = CACHE.get(key, lambda: _read_response(file, sample_rate).samples)
     return Response(samples, round(LEAD_SECONDS * sample_rate), key)
 
 
-def _read_response(file: str, sample_rate: int, direct: int | None) -> Response:
+def _read_response(file: str, sample_rate: int) -> Response:
     recorded, recorded_rate = read_segment(Path(file))
     if not recorded.any():
         raise InputError(f"{file}: is silent, no room response; take it out of the bank")
-    if recorded_rate != sample_rate:
-        recorded = soxr.resample(recorded.T, recorded_rate, sample_rate, quality="VHQ").reshape(-1, len(recorded)).T
-    if direct is None:
-        at = direct_sample(recorded, sample_rate)
-    else:  # a sample to either side: resampling moves the peak by parts of one
-        at = min(max(1, round(direct * sample_rate / recorded_rate)), recorded.shape[1] - 1)
-        at += int(np.argmax(np.abs(recorded[:, at - 1 : at + 2]).max(axis=0))) - 1
-    return ready_response(recorded, sample_rate, at)
+    recorded = resample(recorded, recorded_rate, sample_rate)
+    return ready_response(recorded, sample_rate, direct_sample(recorded, sample_rate))
 
 
 @lru_cache(maxsize=2)  # the degraded sound and its target go through the same one
@@ -183,16 +181,16 @@ def synthetic_room_target(audio: Audio, sample_rate: int, *, target: Part, **par
     return through_room(audio, part_of(response, sample_rate, target))
 
 
-def add_room(audio: Audio, sample_rate: int, *, file: str, direct_sample: int | None, target: Part) -> Audio:
+def add_room(audio: Audio, sample_rate: int, *, file: str, target: Part) -> Audio:
     """Return ``audio`` through the response in a file.  Raises `InputError` for a file that is gone or silent."""
-    return through_room(audio, read_response(file, sample_rate, direct_sample))
+    return through_room(audio, read_response(file, sample_rate))
 
 
-def room_target(audio: Audio, sample_rate: int, *, file: str, direct_sample: int | None, target: Part) -> Audio:
+def room_target(audio: Audio, sample_rate: int, *, file: str, target: Part) -> Audio:
     """Return what is asked for where ``audio`` was put into a room."""
     if target == "dry":
         return audio
-    return through_room(audio, part_of(read_response(file, sample_rate, direct_sample), sample_rate, target))
+    return through_room(audio, part_of(read_response(file, sample_rate), sample_rate, target))
 
 
 TARGET = "what to ask for: the dry sound, its direct or early part (50 ms) in this room, or all of it"
@@ -217,3 +215,17 @@ class SyntheticRoom(Degradation):
         spread(-3, 12), description="energy of the direct sound over that of all reflections; falls with distance"
     )
     target: Part = Field("dry", description=TARGET)
+
+
+class Room(Degradation):
+    """A measured or simulated room: a response out of a bank, which ``resound rooms`` makes too."""
+
+    apply: ClassVar = staticmethod(add_room)
+    apply_to_target: ClassVar = staticmethod(room_target)
+    bank: str = Field(description="folder, manifest (.jsonl) or file of room responses")
+    split: str | None = Field(None, description="take this split of a manifest only")
+    target: Part = Field("dry", description=TARGET)
+
+    def draw(self, rng: np.random.Generator) -> Params:
+        """Return parameters for one recording, with the file that was drawn in place of the bank."""
+        return {"file": open_bank(self.bank, self.split).draw(rng), "target": self.target}

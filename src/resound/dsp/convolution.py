@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 from numpy.typing import NDArray
 
 # Beyond this the signal is convolved in blocks: one transform of a whole film would take many times its memory.
@@ -41,13 +40,14 @@ def convolve(samples: NDArray, response: NDArray) -> NDArray:
 
     Memory stays a small multiple of the signal's own for any length.
     """
-    n_out = samples.shape[-1] + response.shape[-1] - 1
-    if n_out <= LONGEST_TRANSFORM:
-        n_fft = transform_length(samples.shape[-1], response.shape[-1])
-        return convolve_with_spectrum(samples, scipy.fft.rfft(response, n_fft, axis=-1), n_fft)[..., :n_out]
+    n_samples, n_response = samples.shape[-1], response.shape[-1]
+    n_out = n_samples + n_response - 1
+    step = n_samples if n_out <= LONGEST_TRANSFORM else max(n_response, LONGEST_TRANSFORM // 2)
+    n_fft = transform_length(step, n_response)
+    spectrum = scipy.fft.rfft(response, n_fft, axis=-1)
     out = np.zeros((*samples.shape[:-1], n_out), samples.dtype)
-    step = LONGEST_TRANSFORM // 2
-    for start in range(0, samples.shape[-1], step):
-        block = convolve(samples[..., start : start + step], response)
-        out[..., start : start + block.shape[-1]] += block
+    for start in range(0, n_samples, step):
+        block = samples[..., start : start + step]
+        n_block = block.shape[-1] + n_response - 1
+        out[..., start : start + n_block] += convolve_with_spectrum(block, spectrum, n_fft)[..., :n_block]
     return out
