@@ -27,6 +27,7 @@ from resound.errors import InputError
 Pick = Literal["file", "duration"]
 SHORTEST_LOOP_SECONDS = 0.1  # what is shorter is a buzz when repeated, no noise
 CROSSFADE_SECONDS = 0.05
+DRAWS_FOR_A_SPEAKER = 20  # until it is taken that there are no more
 DECODED_BYTES = 32 << 20  # of short recordings, which are looped, in each process
 
 
@@ -46,21 +47,31 @@ class Bank:
             return np.array(self.known_seconds)
         return np.array([length / rate for length, rate in map(length_and_rate, self.files)])
 
+    @cached_property
+    def _seconds_until(self) -> NDArray[np.float64]:
+        return np.cumsum(self.seconds)
+
     def draw(self, rng: np.random.Generator, pick: Pick = "file") -> str:
         """Return a file: each as likely, or as likely as it is long."""
         if pick == "file":
             return self.files[int(rng.integers(len(self.files)))]
-        until = np.cumsum(self.seconds)
-        return self.files[min(int(np.searchsorted(until, rng.random() * until[-1], "right")), len(self.files) - 1)]
+        until = self._seconds_until
+        return self.files[int(np.searchsorted(until[:-1], rng.random() * until[-1], "right"))]
 
     def draw_speakers(self, rng: np.random.Generator, n: int) -> list[str]:
-        """Return files of ``n`` different speakers (files, where none are known); of fewer, some come again."""
-        order = [int(index) for index in rng.permutation(len(self.files))]
-        if self.speakers:
-            first_of = {self.speakers[index] or self.files[index]: index for index in reversed(order)}
-            chosen = set(first_of.values())
-            order = [index for index in order if index in chosen]
-        return [self.files[order[index % len(order)]] for index in range(n)]
+        """Return files of ``n`` different speakers, of different files where no speaker is known.
+
+        Where there are fewer, some come again.
+        """
+        found: dict[str, str] = {}
+        for _ in range(DRAWS_FOR_A_SPEAKER * n):
+            index = int(rng.integers(len(self.files)))
+            speaker = self.speakers[index] if self.speakers else None
+            found.setdefault(speaker or self.files[index], self.files[index])
+            if len(found) == n:
+                break
+        files = list(found.values())
+        return [files[index % len(files)] for index in range(n)]
 
 
 def open_bank(source: str | os.PathLike[str], split: str | None = None) -> Bank:
