@@ -21,11 +21,14 @@ LAYERS = {
     "degrade": {"errors", "config", "dsp", "audio", "corpora"},
     "inference": {"errors", "config", "dsp", "audio", "classic", "metrics"},
     "mixing": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "metrics", "inference"},
-    "cli": {"errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing"},
-    "training": {"errors", "config", "mixing"},
+    "harvest": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "inference"},
+    "cli": {"errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing", "harvest"},
+    "models": {"errors", "config", "dsp"},
+    "checkpoint": {"errors", "config", "models"},
+    "training": {"errors", "config", "mixing", "models", "checkpoint"},
     "__init__": {"inference"},
 }
-LEARNING_PARTS = {"training"}  # what may import the learning side
+LEARNING_PARTS = {"checkpoint", "models", "training"}  # what may import the learning side
 LEARNING_SIDE = {"torch", "lightning", "safetensors", "torchaudio", "torchvision"}
 MODULES = sorted(SOURCE.rglob("*.py"))
 

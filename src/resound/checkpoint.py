@@ -1,0 +1,129 @@
+"""Networks on disk: a folder with ``weights.safetensors`` and ``model.json``; loading one runs no code of a stranger.
+
+``model.json`` has the network's name and config, its sample rate, version, metrics, licence and source, and the SHA-256
+of the weights, so that a damaged or exchanged file is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from resound.errors import ModelError, OutputError
+from resound.models import MODELS, build
+from resound.models.network import Network
+
+VERSION = 1
+WEIGHTS, ABOUT = "weights.safetensors", "model.json"
+
+
+def save_model(folder: Path, network: Network, *, overwrite: bool = False, **about: Any) -> None:
+    """Write a network as a folder, which appears whole or not at all.
+
+    ``about`` is plain JSON: metrics, licence, source.  Raises `OutputError`.
+    """
+    from safetensors.torch import save_file
+
+    if folder.exists() and not overwrite:
+        raise OutputError(f"{folder}: exists already; give another name, or --overwrite")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); choose another place") from None
+    try:
+        save_file({key: value.contiguous() for key, value in network.state_dict().items()}, temporary / WEIGHTS)
+        told = {
+            "resound_model": VERSION,
+            "name": name_of(network),
+            "config": network.config.model_dump(mode="json"),
+            "sample_rate": network.sample_rate,
+            "sha256": _sha256(temporary / WEIGHTS),
+            **about,
+        }
+        (temporary / ABOUT).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); free some space") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_model(folder: str | os.PathLike[str]) -> Network:
+    """Return the network in a folder, ready to use.  Raises `ModelError`."""
+    folder = Path(folder)
+    told = read_about(folder)
+    network = build(told["name"], **told["config"])
+    load_weights(network, _read_weights(folder, told), where=str(folder))
+    return network.eval()
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Return what ``model.json`` says.  Raises `ModelError`."""
+    path = folder / ABOUT
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        names = ", ".join(sorted(item.name for item in folder.iterdir())[:5]) if folder.is_dir() else "no such folder"
+        raise ModelError(
+            f"{folder}: no {ABOUT} that can be read ({names or 'empty'}); give a folder that 'resound train' or "
+            "'resound import' made"
+        ) from None
+    if not isinstance(told, dict) or told.get("resound_model") != VERSION or not isinstance(told.get("config"), dict):
+        version = told.get("resound_model") if isinstance(told, dict) else None
+        raise ModelError(f"{path}: is of version {version!r}, this resound reads {VERSION}; update resound")
+    return told
+
+
+def load_weights(network: Network, weights: dict[str, Tensor], *, where: str) -> None:
+    """Put weights into a network.  Raises `ModelError` that names the first parameter which does not fit."""
+    own = network.state_dict()
+    for key, value in own.items():
+        if key not in weights:
+            raise ModelError(
+                f"{where}: holds no {key!r}; it belongs to another network or config than {name_of(network)}"
+            )
+        if weights[key].shape != value.shape:
+            there, here = tuple(weights[key].shape), tuple(value.shape)
+            raise ModelError(
+                f"{where}: {key!r} is {there}, the config makes it {here}; give the config it was made with"
+            )
+    surplus = [key for key in weights if key not in own]
+    if surplus:
+        raise ModelError(f"{where}: holds {surplus[0]!r}, which {name_of(network)} with this config does not have")
+    network.load_state_dict(weights)
+
+
+def name_of(network: Network) -> str:
+    """Return the name of a network in `MODELS`."""
+    return next(name for name, (kind, _) in MODELS.items() if kind is type(network))
+
+
+def _read_weights(folder: Path, told: dict[str, Any]) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / WEIGHTS
+    try:
+        if told.get("sha256") not in (None, _sha256(path)):
+            raise ModelError(f"{path}: is not the file that {ABOUT} describes (SHA-256 differs); get another copy")
+        return load_file(path)
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: no {WEIGHTS}; get another copy") from None
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); get another copy") from None
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,31 @@
+"""The networks (needs the extra `train`): one file each, all of one contract (`resound.models.network`).
+
+>>> from resound.models import build                                                      # doctest: +SKIP
+>>> network = build("conv_tasnet", n_filters=128, n_sources=2)                            # doctest: +SKIP
+>>> network(waveform).shape                  # (batch, channel, time) -> (batch, source, time)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from resound.config import explain
+from resound.errors import ConfigError, ModelError, did_you_mean
+from resound.models.network import Network, NetworkConfig
+
+# Every network by the name it has in presets and checkpoints.
+MODELS: dict[str, tuple[type[Network], type[NetworkConfig]]] = {}
+
+
+def build(name: str, **config: Any) -> Network:
+    """Return a fresh network.  Raises `ModelError` for an unknown name and `ConfigError` for impossible sizes."""
+    if name not in MODELS:
+        hint = did_you_mean(name, MODELS) or f"; there are {', '.join(MODELS)}"
+        raise ModelError(f"{name}: no such network{hint}")
+    network_class, config_class = MODELS[name]
+    try:
+        return network_class(config_class.model_validate(config))
+    except ValidationError as error:
+        raise ConfigError(f"{name}: " + "; ".join(explain(fault, config_class) for fault in error.errors())) from None

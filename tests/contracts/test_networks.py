@@ -1,0 +1,171 @@
+"""What holds for every network in `MODELS`, at a tiny size."""
+
+import copy
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+
+from resound.checkpoint import load_model, save_model  # noqa: E402
+from resound.errors import ConfigError, ModelError  # noqa: E402
+from resound.models import MODELS, build  # noqa: E402
+
+# A tiny config of each network and of each of its forms; test ids are the keys.
+TINY: dict[str, tuple[str, dict]] = {}
+STREAMING = [name for name, (model, config) in TINY.items() if build(model, **config).is_causal]
+
+
+@pytest.fixture(params=TINY)
+def network(request):
+    name, config = TINY[request.param]
+    torch.manual_seed(0)
+    return build(name, **config).eval()
+
+
+@pytest.fixture(params=STREAMING)
+def causal_network(request):
+    name, config = TINY[request.param]
+    torch.manual_seed(0)
+    return build(name, **config).eval()
+
+
+def sound(network, n_samples: int, *, batch_size: int = 1, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 0.1 * torch.randn(batch_size, network.config.n_channels, n_samples, generator=generator)
+
+
+def test_every_network_has_a_tiny_config_here():
+    assert {name for name, _ in TINY.values()} == set(MODELS)
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 15, 16, 17, 255, 1000, 4001])
+def test_the_length_is_kept(network, n_samples):
+    with torch.no_grad():
+        out = network(sound(network, n_samples, batch_size=2))
+    assert out.shape == (2, network.n_sources, n_samples)
+    assert torch.isfinite(out).all()
+
+
+def test_silence_stays_finite(network):
+    with torch.no_grad():
+        assert torch.isfinite(network(torch.zeros(1, network.config.n_channels, 3000))).all()
+
+
+def test_an_example_does_not_depend_on_its_batch(network):
+    x = sound(network, 3000, batch_size=3)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x)[1:2], network(x[1:2]), atol=1e-5, rtol=1e-4)
+
+
+def test_gradients_reach_every_parameter(network):
+    network.train()
+    target = sound(network, 3000, seed=1)[:, :1].expand(-1, network.n_sources, -1)
+    (network(sound(network, 3000)) - target).abs().mean().backward()
+    without = [name for name, p in network.named_parameters() if p.grad is None or not bool((p.grad != 0).any())]
+    assert not without
+
+
+def test_bfloat16_stays_finite(network):
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.isfinite(network(sound(network, 2000))).all()
+
+
+def test_a_checkpoint_brings_back_the_same_bits(network, tmp_path):
+    save_model(tmp_path / "model", network, licence="MIT")
+    again = load_model(tmp_path / "model")
+    assert again.config == network.config
+    x = sound(network, 2000)
+    with torch.no_grad():
+        assert torch.equal(again(x), network(x))
+
+
+def test_one_batch_can_be_learnt_by_heart(network):
+    network = copy.deepcopy(network).train()
+    x = sound(network, 1500, batch_size=1)
+    target = 0.5 * x[:, :1].expand(-1, network.n_sources, -1)
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(60):
+        optimiser.zero_grad()
+        loss = (network(x) - target).square().mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        losses.append(loss.item())
+    assert min(losses) < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("shape", [(1000,), (1, 1000), (1, 9, 1000), (1, 1, 0)])
+def test_a_wrong_shape_is_told(network, shape):
+    with pytest.raises(ModelError, match="expects"):
+        network(torch.zeros(shape))
+
+
+def test_samples_that_are_no_numbers_are_refused(network):
+    x = sound(network, 1000)
+    x[..., 500] = float("nan")
+    with pytest.raises(ModelError, match="NaN"):
+        network(x)
+
+
+def test_an_unknown_setting_is_named(network):
+    name = next(key for key, (kind, _) in MODELS.items() if kind is type(network))
+    with pytest.raises(ConfigError, match="sample_rat: no such setting; did you mean 'sample_rate'"):
+        build(name, sample_rat=8000)
+
+
+def test_the_receptive_field_is_what_gradients_see(network):
+    if network.receptive_field_samples is None:
+        pytest.skip("unlimited: recurrent, or a norm over all of the input")
+    n_samples = 2 * network.receptive_field_samples + 999
+    x = sound(network, n_samples).requires_grad_()
+    middle = n_samples // 2
+    network(x)[0, 0, middle].backward()
+    seen = torch.nonzero(x.grad[0].abs().sum(dim=0)).flatten()
+    assert int(seen[-1] - seen[0]) + 1 <= network.receptive_field_samples
+    assert int(seen[-1] - seen[0]) + 1 >= 0.9 * network.receptive_field_samples - 2 * 512
+    if network.is_causal:
+        assert int(seen[-1]) - middle <= network.latency_samples
+
+
+def test_changing_the_future_leaves_the_past_alone(causal_network):
+    x = sound(causal_network, 4000)
+    changed = x.clone()
+    changed[..., 2500:] = sound(causal_network, 1500, seed=9)
+    until = 2500 - causal_network.latency_samples
+    with torch.no_grad():
+        past, other = causal_network(x)[..., :until], causal_network(changed)[..., :until]
+    torch.testing.assert_close(past, other, atol=1e-6, rtol=1e-5)
+    assert until > 0
+
+
+@pytest.mark.parametrize("n_hops", [1, 2, 5])
+@pytest.mark.parametrize("n_samples", [1, 777, 4000])
+def test_the_stream_is_the_whole_to_the_last_sample(causal_network, n_hops, n_samples):
+    x = sound(causal_network, n_samples, batch_size=2)
+    frame = n_hops * causal_network.hop_samples
+    padded = torch.nn.functional.pad(x, (0, -n_samples % frame))
+    state = causal_network.init_state(batch_size=2)
+    parts = []
+    with torch.no_grad():
+        whole = causal_network(x)
+        for start in range(0, padded.shape[-1], frame):
+            out, state = causal_network.step(padded[..., start : start + frame], state)
+            assert out.shape[-1] == frame
+            parts.append(out)
+        parts.append(causal_network.flush(state))
+    latency = causal_network.latency_samples
+    stream = torch.cat(parts, dim=-1)[..., latency : latency + n_samples]
+    torch.testing.assert_close(stream, whole, atol=2e-6, rtol=1e-4)
+
+
+def test_a_step_leaves_its_state_alone(causal_network):
+    frame = sound(causal_network, causal_network.hop_samples)
+    with torch.no_grad():
+        _, state = causal_network.step(frame, causal_network.init_state(batch_size=1))
+        before = [leaf.clone() for leaf in torch.utils._pytree.tree_leaves(state) if isinstance(leaf, torch.Tensor)]
+        first, _ = causal_network.step(frame, state)
+        second, _ = causal_network.step(frame, state)
+    after = [leaf for leaf in torch.utils._pytree.tree_leaves(state) if isinstance(leaf, torch.Tensor)]
+    assert torch.equal(first, second)
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
