@@ -47,18 +47,30 @@ from pydantic import (
 
 from resound.config import explain, read_yaml, set_dotted
 from resound.degrade.artefacts import Dull, Holes, MusicalNoise, OverGate
+from resound.degrade.azimuth import Azimuth
 from resound.degrade.babble import Babble
+from resound.degrade.band_limit import BandLimit
+from resound.degrade.clip import Clip
+from resound.degrade.codec import CodecLoss
 from resound.degrade.crackle import Crackle
 from resound.degrade.degradation import Audio, Degradation, Params
 from resound.degrade.dirt import Dirt
+from resound.degrade.dropout import Dropout
 from resound.degrade.hiss import Hiss
+from resound.degrade.horn import Horn
 from resound.degrade.hum import Buzz, Hum
+from resound.degrade.level import BitDepth, Dc, Gain, Polarity
 from resound.degrade.noise import RecordedNoise
 from resound.degrade.optical import DensityFlutter, OpticalNoise, Sprocket
+from resound.degrade.optical_valve import OpticalValve
+from resound.degrade.packet_loss import PacketLoss
+from resound.degrade.roll_off import RollOff
 from resound.degrade.room import Room, SyntheticRoom
+from resound.degrade.speed import Speed
 from resound.degrade.splice import Splice
 from resound.degrade.surface import Surface
 from resound.degrade.thump import Thump
+from resound.degrade.wow_flutter import WowFlutter
 from resound.errors import ConfigError, did_you_mean
 
 CHAINS = Path(__file__).parent.parent / "presets" / "chains"
@@ -88,6 +100,23 @@ DEGRADATIONS: dict[str, type[Degradation]] = {
     # the room
     "room": Room,
     "synthetic_room": SyntheticRoom,
+    # the carrier
+    "wow_flutter": WowFlutter,
+    "speed": Speed,
+    "roll_off": RollOff,
+    "band_limit": BandLimit,
+    "horn": Horn,
+    "clip": Clip,
+    "optical_valve": OpticalValve,
+    "dropout": Dropout,
+    "azimuth": Azimuth,
+    # lines and files
+    "codec": CodecLoss,
+    "packet_loss": PacketLoss,
+    "gain": Gain,
+    "polarity": Polarity,
+    "dc": Dc,
+    "bit_depth": BitDepth,
     # what a too eager denoiser leaves
     "holes": Holes,
     "musical_noise": MusicalNoise,

@@ -1,0 +1,90 @@
+"""Clipping: what is too loud for an amplifier, a converter or a tape."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import model_validator
+
+from resound.audio.segments import resample
+from resound.degrade.degradation import Audio, Degradation
+from resound.degrade.spread import Spread, spread, within
+
+Shape = Literal["hard", "tanh", "cubic"]
+
+
+def clip(
+    audio: Audio,
+    sample_rate: int,
+    *,
+    shape: Shape,
+    percent: float | None,
+    below_peak_db: float | None,
+    asymmetry_db: float,
+    oversampling: int,
+) -> Audio:
+    """Return ``audio`` held below a limit.
+
+    The limit is passed by ``percent`` of all samples, or lies ``below_peak_db`` where that is given; that of the
+    negative half is ``asymmetry_db`` lower.  ``hard`` cuts there; ``tanh`` and ``cubic`` bend towards it and leave
+    quiet sound as it is.  ``oversampling`` by 2 or 4 keeps most harmonics from folding back, as analogue stages do;
+    1, the default, is a converter that overflows, whose harmonics do fold.
+    """
+    negative = np.float32(10 ** (asymmetry_db / 20))  # of the negative half's limit to one
+    limit = _limit(np.maximum(audio, -audio * negative), percent, below_peak_db)
+    if limit <= 0:
+        return audio.copy()
+    raised = resample(audio, 1, oversampling)
+    bent = np.where(raised >= 0, _bend(raised / limit, shape) * limit, 0)
+    low = np.float32(limit / negative)
+    bent = np.where(raised < 0, _bend(raised / low, shape) * low, bent)
+    return resample(bent, oversampling, 1)[:, : audio.shape[1]]
+
+
+def _limit(magnitude: Audio, percent: float | None, below_peak_db: float | None) -> np.float32:
+    """Return the level that ``percent`` of all magnitudes pass, or that lies so far below the highest."""
+    if not magnitude.size:
+        return np.float32(0)
+    if below_peak_db is not None:
+        return np.float32(magnitude.max() * 10 ** (-below_peak_db / 20))
+    n_above = round(magnitude.size * (percent or 0) / 100)
+    if not n_above:
+        return np.float32(0)
+    # Upside down: to seek from the top of speech is 20 times as slow, for its pauses are one long tie.
+    place = min(n_above, magnitude.size - 1)
+    return -np.partition(-magnitude, place, axis=None)[place]
+
+
+def _bend(ratio: Audio, shape: Shape) -> Audio:
+    """Return a ratio to the limit, held within -1 and 1."""
+    if shape == "hard":
+        return np.clip(ratio, -1, 1)
+    if shape == "cubic":  # slope 1 at 0, reaches 1 with slope 0 at 1.5
+        ratio = np.clip(ratio, -1.5, 1.5)
+        return ratio - np.float32(4 / 27) * ratio * ratio * ratio
+    # Lambert's continued fraction of tanh: right to 0.0001, and only sums and products, which are the same everywhere.
+    ratio = np.clip(ratio, -4.97, 4.97)
+    square = ratio * ratio
+    top = ratio * (135135 + square * (17325 + square * (378 + square)))
+    return np.clip(top / (135135 + square * (62370 + square * (3150 + 28 * square))), -1, 1)
+
+
+class Clip(Degradation):
+    """Clipping, hard or soft; not on the target.
+
+    The limit is set by ``percent`` of samples beyond it, or by ``below_peak_db``, which goes first where it is given.
+    """
+
+    apply: ClassVar = staticmethod(clip)
+    shape: Shape = "hard"
+    percent: Annotated[Spread, within(0, 100)] | None = spread(0.05, 2, form="log")
+    below_peak_db: Annotated[Spread, within(0, 60)] | None = None
+    asymmetry_db: Annotated[Spread, within(-20, 20)] = spread(0)
+    oversampling: Literal[1, 2, 4] = 1
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.percent is None and self.below_peak_db is None:
+            raise ValueError("no limit; give percent or below_peak_db")
+        return self
