@@ -6,7 +6,15 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from resound.inference.naming import Task
 
@@ -62,3 +70,33 @@ class RestoreBars:
         self._progress.stop()
         print(line, flush=True)
         self._progress.start()
+
+
+class CountBar:
+    """One bar for things that are counted.  A context manager."""
+
+    def __init__(self, what: str) -> None:
+        self._progress = Progress(
+            TextColumn(what),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            transient=True,
+            expand=True,
+        )
+        self._task = self._progress.add_task(what, total=None)
+
+    def __enter__(self) -> CountBar:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def advance(self, n_done: int, n_in_all: int) -> None:
+        """Show how many are done."""
+        self._progress.update(self._task, completed=n_done, total=n_in_all)

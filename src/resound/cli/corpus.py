@@ -1,0 +1,219 @@
+"""``resound corpus``: what a folder of recordings holds, as a manifest that trainings are made from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from resound.corpora.manifest import Manifest
+    from resound.corpora.scan import Scanned
+    from resound.corpora.show import Row, Summary
+
+N_NAMED = 5
+app = typer.Typer(
+    help="Make and look at manifests of recordings: speech, effects, music, noise, rooms, pairs.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("scan")
+def scan_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that the corpus lies in.")],
+    domain: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="DOMAIN",
+            help="speech, effects, music, noise, room or pairs; where a corpus holds several: the one to take.",
+        ),
+    ] = None,
+    layout: Annotated[str, typer.Option(metavar="NAME", help="auto, plain, or a corpus such as vctk.")] = "auto",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The manifest; else ./DIR.jsonl.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="The corpus's name, on which splits hang.")] = None,
+    valid: Annotated[float, typer.Option(metavar="PERCENT", help="Of the speakers, to validate.")] = 10.0,
+    test: Annotated[float, typer.Option(metavar="PERCENT", help="Of the speakers, to test.")] = 0.0,
+    split_by: Annotated[str, typer.Option(metavar="WHAT", help="speaker or file.")] = "speaker",
+    resplit: Annotated[bool, typer.Option("--resplit", help="Split anew where the corpus has splits.")] = False,
+    speaker_from: Annotated[
+        str | None,
+        typer.Option(metavar="WHERE", help="Who speaks, in a plain folder: folder (the first), parent, file or none."),
+    ] = None,
+    licence: Annotated[str | None, typer.Option(metavar="TEXT", help="Where the corpus does not say.")] = None,
+    language: Annotated[str | None, typer.Option(metavar="CODE", help="Where the corpus does not say.")] = None,
+    measure: Annotated[
+        float, typer.Option(metavar="PERCENT", help="Decode so many files: bandwidth, silence, clipping, DC.")
+    ] = 0.0,
+    allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Take it with under 90 % usable.")] = False,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", help="Files at a time; 0: one per core.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a manifest of another folder.")] = False,
+) -> None:  # fmt: skip
+    """Make a manifest of a folder, or bring it up to date; headers are read, and of known files not even those."""
+    from resound.corpora.manifest import write_manifest
+    from resound.corpora.scan import ScanOptions, scan
+
+    options = ScanOptions(
+        domain=domain, layout=layout, corpus=name, speaker_from=speaker_from, licence=licence, language=language,
+        valid_percent=valid, test_percent=test, split_by=split_by, keep_own_splits=not resplit,
+        measure_percent=measure, n_jobs=jobs,
+    )  # fmt: skip
+    target = output or Path(f"{folder.resolve().name or 'corpus'}.jsonl")
+    previous = _previous(target, folder, overwrite=overwrite)
+    with _bar() as progress:
+        scanned = scan(folder, options, previous, progress)
+    typer.echo(_told(scanned, is_rescan=previous is not None))
+    if not allow_partial:
+        scanned.ledger.check(folder)
+    write_manifest(target, scanned.manifest, overwrite=overwrite or previous is not None)
+    for warning in scanned.warnings:
+        _warn(warning)
+    typer.echo(f"\nwritten: {target}")
+
+
+@app.command("show")
+def show_command(
+    manifests: Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="Manifests, shown together.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="Another number samples other files' bandwidth.")] = 0,
+) -> None:  # fmt: skip
+    """Show hours, speakers, sample rates, bandwidths, languages and licences."""
+    from resound.corpora.show import summarise
+
+    summary = summarise([_read(path) for path in manifests], seed=seed)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(summary.as_dict(), indent=2))
+    else:
+        typer.echo(_shown(summary))
+
+
+@app.command("check")
+def check_command(
+    manifests: Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="Manifests.")],
+    copies: Annotated[bool, typer.Option("--copies", help="Look for files of the same content as well.")] = False,
+) -> None:  # fmt: skip
+    """Check that all files are still there, of the same size, and none twice; exit status 1 where not."""
+    from resound.corpora.check import check
+
+    is_sound = True
+    for path in manifests:
+        checked = check(_read(path), look_for_copies=copies)
+        typer.echo(
+            f"{path}: {checked.n_recordings} recordings, {'as scanned' if checked.is_sound else 'not as scanned'}"
+        )
+        for what, names in (("missing", checked.missing), ("changed", checked.changed), ("twice", checked.twice)):
+            if names:
+                typer.echo(f"  {what:<8} {len(names)}: {_named(names)}")
+        if checked.copies:
+            named = [" = ".join(item.path for item in same) for same in checked.leaks or checked.copies]
+            typer.echo(f"  copies   {len(checked.copies)}, {len(checked.leaks)} across splits: {_named(named)}")
+        is_sound = is_sound and checked.is_sound
+    if not is_sound:
+        raise typer.Exit(1)
+
+
+def _read(path: Path) -> Manifest:
+    from resound.corpora.manifest import read_manifest
+
+    return read_manifest(path)
+
+
+def _previous(target: Path, folder: Path, *, overwrite: bool) -> Manifest | None:
+    """Return the last scan of the folder, if the target is one.  Raises `OutputError` where it is anything else."""
+    from resound.audio.atomic import check_free
+    from resound.errors import InputError
+
+    if not target.exists():
+        return None
+    try:
+        previous = _read(target)
+    except InputError:
+        check_free(target, overwrite=overwrite)
+        return None
+    if previous.root.resolve() == folder.resolve():
+        return previous
+    check_free(target, overwrite=overwrite)
+    return None
+
+
+def _told(scanned: Scanned, *, is_rescan: bool) -> str:
+    """Return what a scan found, for people."""
+    lines = [f"{scanned.manifest.about['corpus']}: {scanned.layout.about}", ""]
+    lines += scanned.ledger.table().splitlines()
+    if is_rescan:
+        lines += ["", "since the last scan: " + ", ".join(f"{n} {what}" for what, n in scanned.changes.items())]
+    counts: dict[str, list[str | None]] = {}
+    for item in scanned.manifest.recordings:
+        counts.setdefault(str(item.split), []).append(item.speaker)
+    splits = []
+    for split in sorted(counts, key=("train", "valid", "test").index):
+        n_speakers = len(set(counts[split]) - {None})
+        splits.append(f"{split} {len(counts[split])}" + (f" ({n_speakers} speakers)" if n_speakers else ""))
+    return "\n".join([*lines, "", ", ".join(splits)] if splits else lines)
+
+
+def _shown(summary: Summary) -> str:
+    """Return a summary as tables."""
+
+    def cells(row: Row) -> list[str]:
+        rates = ", ".join(map(str, row.sample_rates))
+        return [row.domain, row.split, f"{row.n_files}", f"{row.hours:.2f}", f"{row.n_speakers or '-'}", rates]
+
+    header = ["domain", "split", "files", "hours", "speakers", "sample rates, Hz"]
+    lines = _aligned([header, *map(cells, summary.rows), cells(summary.total)], right=(2, 3, 4))
+    if summary.bandwidths:
+        rows = [["domain", "bandwidth, Hz", "10 to 90 %", "measured on"]]
+        for item in summary.bandwidths:
+            span = f"{item.low_hz:.0f} to {item.high_hz:.0f}"
+            rows.append([item.domain, f"{item.median_hz:.0f}", span, f"{item.n_measured} of {item.n_files} files"])
+        lines += ["", *_aligned(rows, right=(1,))]
+    for title, hours in (("language", summary.language_hours), ("licence", summary.licence_hours)):
+        lines += [
+            "",
+            *_aligned([[title, "hours"], *([key, f"{value:.2f}"] for key, value in hours.items())], right=(1,)),
+        ]
+    return "\n".join(lines)
+
+
+def _aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Return lines whose columns stand below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _named(names: Sequence[str]) -> str:
+    from resound.errors import one_line
+
+    return one_line(", ".join(names[:N_NAMED]) + (", ..." if len(names) > N_NAMED else ""))
+
+
+def _warn(message: str) -> None:
+    from resound.errors import one_line
+
+    print(f"resound: warning: {one_line(message)}", file=sys.stderr)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None] | None]:
+    """Yield what moves a bar on a terminal, None where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from resound.cli.progress import CountBar
+
+    with CountBar("files") as bar:
+        yield bar.advance
