@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from resound.degrade.bank import open_bank, read_stretch
 from resound.degrade.degradation import Audio, Degradation, Params
-from resound.degrade.noise import Reference, add_at_snr
+from resound.degrade.noise import Reference, SnrDb, add_at_snr
 from resound.degrade.spread import Spread, spread, within
 from resound.dsp.active import active_speech_power
 from resound.errors import InputError
@@ -43,10 +44,10 @@ class Babble(Degradation):
     """Several people talk at once, each as loud as the other while they speak (ITU-T P.56), of different speakers."""
 
     apply: ClassVar = staticmethod(add_babble)
-    bank: str  # of speech: a folder, a manifest (.jsonl) or a recording
-    split: str | None = None  # of the manifest
-    n_talkers: Annotated[Spread, within(1, 64)] = spread(4, 12)  # rounded
-    snr_db: Spread = spread(0, 20)
+    bank: str = Field(description="folder, manifest (.jsonl) or file of speech")
+    split: str | None = None
+    n_talkers: Annotated[Spread, within(1, 64)] = Field(spread(4, 12), description="how many talk, rounded")
+    snr_db: SnrDb = spread(0, 20)
     reference: Reference = "full"
 
     def draw(self, rng: np.random.Generator) -> Params:

@@ -1,22 +1,22 @@
 """Crackle: ticks of dust and scratches in a groove.
 
-Each tick is what a pick-up answers to a push: a damped resonance.  The distributions were measured on four recordings
-of worn vinyl without programme (30 s together, 1,900 ticks) and four acoustic discs of 1905 to 1922 (31 s, 270 ticks;
-44.1 and 22.05 kHz) with our own detector (`resound.classic.declick`, threshold 6, edge 2.5):
+Each tick is what a pick-up answers to a push: a damped resonance.  The distributions were measured with the detector of
+our own restorer (`resound.classic.declick`, threshold 6, edge 2.5) on five recordings of worn vinyl without programme
+(39 s, 2,100 ticks) and on six acoustic discs of 1905 to 1922 with programme (37 s, 310 ticks):
 
-==============  ======================================  ==========================================
-..              vinyl                                   acoustic discs
-==============  ======================================  ==========================================
-rate            24 to 125 a second                      4 to 17 a second (what stands out of noise)
-length          log-normal, median 0.26 to 0.36 ms,     median 0.16 to 0.27 ms, the same deviation
-                standard deviation of ln 0.36 to 0.56;
-                0.16 to 0.75 ms from 10 % to 90 %
-peak            log-normal, standard deviation 3 to     4 to 7 dB; medians 4 dB below to 0 dB
-                15 dB, most often 6 to 9;               above the programme's RMS
-counts in       variance 0.2 to 1.5 times the mean:     0.6 to 1.1: Poisson
-0.1 s           Poisson, or more even
-half waves      2 to 6 in a tick                        2 to 4
-==============  ======================================  ==========================================
+==================  ===============================  =============================================
+..                  vinyl                            acoustic discs
+==================  ===============================  =============================================
+ticks a second      24 to 125                        4 to 17, those that stand out of the noise
+median length       0.23 to 0.36 ms                  0.16 to 0.30 ms
+spread of ln        0.36 to 0.56                     0.33 to 0.56
+peaks, deviation    4.5 to 11 dB                     5 to 12 dB; medians -7 to 0 dB re programme
+counts in 0.1 s     variance 0.2 to 1.5 times the    0.6 to 1.1: Poisson
+                    mean: Poisson, or more even
+half waves          2 to 7                           2 to 4
+==================  ===============================  =============================================
+
+Lengths and peaks are log-normal, as far as the detector sees them: it cuts off the weak ones.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
-from resound.degrade.noise import rms_of_signal
+from resound.degrade.noise import PeakDb, rms_of_signal
 from resound.degrade.pulses import Numbers, add_events, cover, log_normal_db, poisson_times
 from resound.degrade.spread import Spread, spread, within
 
@@ -132,9 +133,17 @@ class Crackle(Degradation):
 
     apply: ClassVar = staticmethod(add_crackle)
     seeded: ClassVar = True
-    rate_per_second: Annotated[Spread, within(0, 5000)] = spread(2, 100, form="log")
-    peak_db: Spread = spread(-15, 5)  # the median tick's, above the RMS of the signal
-    spread_db: Annotated[Spread, within(0, 20)] = spread(5, 10)  # standard deviation of the peaks in dB
-    length_ms: Annotated[Spread, within(0.05, 1)] = spread(0.16, 0.36)  # the median's, until it has fallen to a tenth
-    scratch_share: Annotated[Spread, within(0, 1)] = spread(0, 0.4)  # of the ticks
-    rpm: Annotated[Spread, within(1, 1000)] = spread(100 / 3, 45, 78.26, form="one_of")
+    rate_per_second: Annotated[Spread, within(0, 5000)] = Field(
+        spread(2, 100, form="log"), description="ticks, on average"
+    )
+    peak_db: PeakDb = Field(spread(-15, 5), description="the median tick's, above the RMS of the signal")
+    spread_db: Annotated[Spread, within(0, 20)] = Field(spread(5, 10), description="standard deviation of the peaks")
+    length_ms: Annotated[Spread, within(0.05, 1)] = Field(
+        spread(0.16, 0.36), description="the median tick's, until it has fallen to a tenth"
+    )
+    scratch_share: Annotated[Spread, within(0, 1)] = Field(
+        spread(0, 0.4), description="share of the ticks that come again once a revolution"
+    )
+    rpm: Annotated[Spread, within(1, 1000)] = Field(
+        spread(100 / 3, 45, 78.26, form="one_of"), description="revolutions a minute"
+    )

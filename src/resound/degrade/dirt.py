@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
-from resound.degrade.noise import rms_of_signal
+from resound.degrade.noise import PeakDb, rms_of_signal
 from resound.degrade.pulses import add_events, cover, log_normal_db, poisson_times
 from resound.degrade.spread import Spread, spread, within
 
@@ -59,9 +60,15 @@ class Dirt(Degradation):
     apply: ClassVar = staticmethod(add_dirt)
     seeded: ClassVar = True
     # Our click detector finds 0.2 to 4 a second in a film of 1968, and up to 12 in government films.
-    rate_per_second: Annotated[Spread, within(0, 1000)] = spread(0.3, 12, form="log")
-    peak_db: Spread = spread(-15, 3)  # the median speck's, above the RMS of the signal
-    spread_db: Annotated[Spread, within(0, 20)] = spread(5, 9)  # standard deviation of the peaks in dB
-    size_mm: Annotated[Spread, within(0.02, 2)] = spread(0.05, 0.2)  # the median's
-    dark_share: Annotated[Spread, within(0, 1)] = spread(0.6, 1)
-    film_mm_per_second: Annotated[Spread, within(50, 1000)] = spread(457.2)
+    rate_per_second: Annotated[Spread, within(0, 1000)] = Field(
+        spread(0.3, 12, form="log"), description="specks, on average"
+    )
+    peak_db: PeakDb = Field(spread(-15, 3), description="the median speck's, above the RMS of the signal")
+    spread_db: Annotated[Spread, within(0, 20)] = Field(spread(5, 9), description="standard deviation of the peaks")
+    size_mm: Annotated[Spread, within(0.02, 2)] = Field(spread(0.05, 0.2), description="the median speck's")
+    dark_share: Annotated[Spread, within(0, 1)] = Field(
+        spread(0.6, 1), description="share of the specks that push the same way"
+    )
+    film_mm_per_second: Annotated[Spread, within(50, 1000)] = Field(
+        spread(457.2), description="speed of the film; 182.9 for 16 mm"
+    )

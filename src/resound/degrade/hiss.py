@@ -13,10 +13,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from resound.degrade.degradation import Audio, Degradation
-from resound.degrade.noise import add_at_level
+from resound.degrade.noise import LevelDbfs, SnrDb, add_at_level
 from resound.degrade.spread import Spread, spread, within
 
 Spectrum = Literal["white", "pink", "tape", "optical"]
@@ -146,9 +146,10 @@ class Hiss(Degradation):
 
     apply: ClassVar = staticmethod(add_hiss)
     seeded: ClassVar = True
-    snr_db: Spread | None = spread(15, 40)
-    level_dbfs: Spread | None = None  # RMS; where given, it holds instead of snr_db
+    snr_db: SnrDb | None = spread(15, 40)
+    level_dbfs: LevelDbfs | None = None
     spectrum: Spectrum = "white"
-    db_per_octave: Annotated[Spread, within(-12, 12)] = spread(-3, 0)  # on top of the spectrum
-    # On top of both: a measured spectrum, such as [[100, 12], [1000, 0], [8000, -9]].
-    points_db: Annotated[list[list[float]] | None, AfterValidator(_check_points)] = None
+    db_per_octave: Annotated[Spread, within(-12, 12)] = Field(spread(-3, 0), description="slope on top of the spectrum")
+    points_db: Annotated[list[list[float]] | None, AfterValidator(_check_points)] = Field(
+        None, description="a measured spectrum on top of both, such as [[100, 12], [1000, 0], [8000, -9]]: Hz, dB"
+    )

@@ -11,9 +11,10 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
-from resound.degrade.noise import add_at_level
+from resound.degrade.noise import LevelDbfs, SnrDb, add_at_level
 from resound.degrade.slow import n_points, step_samples
 from resound.degrade.spread import Spread, spread, within
 
@@ -25,6 +26,7 @@ PHASE_POINTS_PER_SECOND = 100
 LINES_AT_ONCE = 32
 WALK_POINTS_PER_SECOND = 10
 CYCLE_POINTS = 8192  # on which the pulses of a buzz are written
+DRIFT = "how far the frequency walks at the most; mains stay within 0.2 Hz"
 
 
 def add_hum(
@@ -162,26 +164,33 @@ class Hum(Degradation):
 
     apply: ClassVar = staticmethod(add_hum)
     seeded: ClassVar = True
-    snr_db: Spread | None = spread(20, 45)
-    level_dbfs: Spread | None = None  # RMS; where given, it holds instead of snr_db
-    frequency_hz: Annotated[Spread, within(1, 1000)] = spread(50, 60, form="one_of")
-    roll_off_db_per_octave: Annotated[Spread, within(0, 60)] = spread(3, 12)
-    even_db: Annotated[Spread, within(-60, 60)] = spread(-15, 10)  # rectified mains: the even ones are louder
-    drift_hz: Annotated[Spread, within(0, 5)] = spread(0, 0.1)  # the largest; mains stay within 0.2 Hz
+    snr_db: SnrDb | None = spread(20, 45)
+    level_dbfs: LevelDbfs | None = None
+    frequency_hz: Annotated[Spread, within(1, 1000)] = Field(
+        spread(50, 60, form="one_of"), description="of the first harmonic"
+    )
+    roll_off_db_per_octave: Annotated[Spread, within(0, 60)] = Field(
+        spread(3, 12), description="by how much the harmonics fall"
+    )
+    even_db: Annotated[Spread, within(-60, 60)] = Field(
+        spread(-15, 10), description="level of the even harmonics over the odd ones; a rectifier has more of the even"
+    )
+    drift_hz: Annotated[Spread, within(0, 5)] = Field(spread(0, 0.1), description=DRIFT)
 
 
 class Buzz(Degradation):
-    """Buzz of a rectifier or a dimmer: sharp pulses twice a mains cycle, a comb of harmonics up to several kHz.
-
-    ``angle_degrees``: for how long of a half wave the rectifier conducts, or how late in it the dimmer fires.
-    """
+    """Buzz of a rectifier or a dimmer: sharp pulses twice a mains cycle, a comb of harmonics up to several kHz."""
 
     apply: ClassVar = staticmethod(add_buzz)
     seeded: ClassVar = True
-    snr_db: Spread | None = spread(25, 50)
-    level_dbfs: Spread | None = None  # RMS; where given, it holds instead of snr_db
-    frequency_hz: Annotated[Spread, within(1, 1000)] = spread(50, 60, form="one_of")
+    snr_db: SnrDb | None = spread(25, 50)
+    level_dbfs: LevelDbfs | None = None
+    frequency_hz: Annotated[Spread, within(1, 1000)] = Field(spread(50, 60, form="one_of"), description="of the mains")
     cause: Cause = "rectifier"
-    angle_degrees: Annotated[Spread, within(5, 175)] = spread(20, 60)
-    cutoff_hz: Annotated[Spread, within(100, 96000)] = spread(2000, 8000)
-    drift_hz: Annotated[Spread, within(0, 5)] = spread(0, 0.1)
+    angle_degrees: Annotated[Spread, within(5, 175)] = Field(
+        spread(20, 60), description="how long of a half wave a rectifier conducts, or how late in it a dimmer fires"
+    )
+    cutoff_hz: Annotated[Spread, within(100, 96000)] = Field(
+        spread(2000, 8000), description="from here on the harmonics fall"
+    )
+    drift_hz: Annotated[Spread, within(0, 5)] = Field(spread(0, 0.1), description=DRIFT)

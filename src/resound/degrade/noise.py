@@ -6,6 +6,7 @@ import math
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from resound.degrade.bank import Pick, open_bank, read_stretch, with_channels
 from resound.degrade.degradation import Audio, Degradation, Params
@@ -14,6 +15,10 @@ from resound.dsp.active import active_speech_power
 from resound.errors import InputError
 
 Reference = Literal["full", "active"]
+# Beyond these, float32 holds neither the one nor the other.
+SnrDb = Annotated[Spread, within(-150, 150)]
+LevelDbfs = Annotated[Spread, within(-150, 50)]  # RMS; 1.0 is 0 dBFS
+PeakDb = Annotated[Spread, within(-150, 100)]  # above the RMS of the signal
 
 
 def power_of(audio: Audio, sample_rate: int, reference: Reference = "full") -> float:
@@ -83,11 +88,13 @@ class RecordedNoise(Degradation):
     """Recorded noise out of a bank: a room, a street, the run-in groove of a disc, film without programme."""
 
     apply: ClassVar = staticmethod(add_recorded_noise)
-    bank: str  # a folder, a manifest (.jsonl) or a recording
-    split: str | None = None  # of the manifest
-    pick: Pick = "file"  # each file as likely, or as likely as it is long
-    position: Annotated[Spread, within(0, 1)] = spread(0, 1)  # from the first to the last stretch that fits
-    snr_db: Spread = spread(0, 30)
+    bank: str = Field(description="folder, manifest (.jsonl) or file of noise")
+    split: str | None = None
+    pick: Pick = Field("file", description="each file as likely, or as likely as it is long")
+    position: Annotated[Spread, within(0, 1)] = Field(
+        spread(0, 1), description="where in the file, from the first stretch that fits to the last"
+    )
+    snr_db: SnrDb = spread(0, 30)
     reference: Reference = "full"
 
     def draw(self, rng: np.random.Generator) -> Params:

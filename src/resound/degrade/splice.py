@@ -10,9 +10,10 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import scipy.signal
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
-from resound.degrade.noise import rms_of_signal
+from resound.degrade.noise import PeakDb, rms_of_signal
 from resound.degrade.pulses import add_up, cover, log_normal_db, poisson_times
 from resound.degrade.slow import draw_out, n_points, step_samples
 from resound.degrade.spread import Spread, spread, within
@@ -56,8 +57,12 @@ class Splice(Degradation):
 
     apply: ClassVar = staticmethod(add_splices)
     seeded: ClassVar = True
-    rate_per_minute: Annotated[Spread, within(0, 600)] = spread(0.5, 10, form="log")
-    peak_db: Spread = spread(-5, 8)  # the median bump's light, above the RMS of the signal
-    spread_db: Annotated[Spread, within(0, 20)] = spread(2, 6)  # standard deviation of the peaks in dB
-    length_mm: Annotated[Spread, within(0.5, 50)] = spread(2, 20)  # splice and patch along the film
-    film_mm_per_second: Annotated[Spread, within(50, 1000)] = spread(457.2)
+    rate_per_minute: Annotated[Spread, within(0, 600)] = Field(
+        spread(0.5, 10, form="log"), description="splices, on average"
+    )
+    peak_db: PeakDb = Field(spread(-5, 8), description="the median bump's change of light, above the RMS of the signal")
+    spread_db: Annotated[Spread, within(0, 20)] = Field(spread(2, 6), description="standard deviation of the peaks")
+    length_mm: Annotated[Spread, within(0.5, 50)] = Field(spread(2, 20), description="splice and patch along the film")
+    film_mm_per_second: Annotated[Spread, within(50, 1000)] = Field(
+        spread(457.2), description="speed of the film; 182.9 for 16 mm"
+    )

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
 from resound.degrade.hiss import shaped_noise
-from resound.degrade.noise import add_at_level, power_of
+from resound.degrade.noise import LevelDbfs, SnrDb, add_at_level, power_of
 from resound.degrade.slow import Slow, draw_out, n_points, slow_noise, step_samples
 from resound.degrade.spread import Spread, spread, within
 
@@ -76,9 +77,13 @@ class Surface(Degradation):
 
     apply: ClassVar = staticmethod(add_surface)
     seeded: ClassVar = True
-    snr_db: Spread | None = spread(10, 40)  # of noise and rumble together
-    level_dbfs: Spread | None = None  # RMS; where given, it holds instead of snr_db
-    db_per_octave: Annotated[Spread, within(-12, 12)] = spread(-5, -1)  # vinyl fell by 4 up to 1 kHz
-    rpm: Annotated[Spread, within(1, 1000)] = spread(100 / 3, 45, 78.26, form="one_of")
-    depth: Annotated[Spread, within(0, 1)] = spread(0.1, 0.5)
-    rumble_db: Annotated[Spread, within(-100, 30)] = spread(-20, 0)  # relative to the noise
+    snr_db: SnrDb | None = Field(spread(10, 40), description="power of the signal over noise and rumble together")
+    level_dbfs: LevelDbfs | None = None
+    db_per_octave: Annotated[Spread, within(-12, 12)] = spread(-5, -1)  # a worn LP fell by 4 up to 1 kHz
+    rpm: Annotated[Spread, within(1, 1000)] = Field(
+        spread(100 / 3, 45, 78.26, form="one_of"), description="revolutions a minute"
+    )
+    depth: Annotated[Spread, within(0, 1)] = Field(
+        spread(0.1, 0.5), description="how far the level sways, as a share of its mean"
+    )
+    rumble_db: Annotated[Spread, within(-150, 50)] = Field(spread(-20, 0), description="rumble over noise")

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
-from resound.degrade.noise import rms_of_signal
+from resound.degrade.noise import PeakDb, rms_of_signal
 from resound.degrade.pulses import add_up, cover, log_normal_db, poisson_times
 from resound.degrade.slow import draw_out, n_points, step_samples
 from resound.degrade.spread import Spread, spread, within
@@ -68,9 +69,15 @@ class Thump(Degradation):
 
     apply: ClassVar = staticmethod(add_thumps)
     seeded: ClassVar = True
-    rate_per_second: Annotated[Spread, within(0, 50)] = spread(0.1, 2, form="log")
-    peak_db: Spread = spread(-10, 5)  # the median thump's, above the RMS of the signal
-    spread_db: Annotated[Spread, within(0, 20)] = spread(3, 6)  # standard deviation of the peaks in dB
-    frequency_hz: Annotated[Spread, within(5, 100)] = spread(10, 80, form="log")  # where it ends
-    decay_ms: Annotated[Spread, within(5, 1000)] = spread(20, 200, form="log")
-    glide: Annotated[Spread, within(1, 3)] = spread(1, 1.5)  # the first frequency, over the last
+    rate_per_second: Annotated[Spread, within(0, 50)] = Field(
+        spread(0.1, 2, form="log"), description="thumps, on average"
+    )
+    peak_db: PeakDb = Field(spread(-10, 5), description="the median thump's, above the RMS of the signal")
+    spread_db: Annotated[Spread, within(0, 20)] = Field(spread(3, 6), description="standard deviation of the peaks")
+    frequency_hz: Annotated[Spread, within(5, 100)] = Field(
+        spread(10, 80, form="log"), description="resonance, where it ends"
+    )
+    decay_ms: Annotated[Spread, within(5, 1000)] = Field(
+        spread(20, 200, form="log"), description="time in which it falls by 8.7 dB"
+    )
+    glide: Annotated[Spread, within(1, 3)] = Field(spread(1, 1.5), description="its first frequency over its last")
