@@ -148,7 +148,7 @@ class Hiss(Degradation):
     seeded: ClassVar = True
     snr_db: SnrDb | None = spread(15, 40)
     level_dbfs: LevelDbfs | None = None
-    spectrum: Spectrum = "white"
+    spectrum: Spectrum = Field("white", description="of the noise as it is heard")
     db_per_octave: Annotated[Spread, within(-12, 12)] = Field(spread(-3, 0), description="slope on top of the spectrum")
     points_db: Annotated[list[list[float]] | None, AfterValidator(_check_points)] = Field(
         None, description="a measured spectrum on top of both, such as [[100, 12], [1000, 0], [8000, -9]]: Hz, dB"

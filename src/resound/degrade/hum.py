@@ -186,7 +186,7 @@ class Buzz(Degradation):
     snr_db: SnrDb | None = spread(25, 50)
     level_dbfs: LevelDbfs | None = None
     frequency_hz: Annotated[Spread, within(1, 1000)] = Field(spread(50, 60, form="one_of"), description="of the mains")
-    cause: Cause = "rectifier"
+    cause: Cause = Field("rectifier", description="charging pulses of a power supply, or a thyristor that fires late")
     angle_degrees: Annotated[Spread, within(5, 175)] = Field(
         spread(20, 60), description="how long of a half wave a rectifier conducts, or how late in it a dimmer fires"
     )
