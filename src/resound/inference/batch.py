@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import _thread
 import multiprocessing
 import os
-import signal
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 from resound.errors import ConfigError, ResoundError
 from resound.inference.naming import Task, check_apart, names_one_file
 from resound.inference.pipeline import Options, Report, restore_file
-
-POLL_SECONDS = 0.1
-ENDS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+from resound.inference.workers import (
+    POLL_SECONDS,
+    become_worker,
+    busy,
+    held_signals,
+    single_threaded_children,
+    start_tracker,
+)
 
 
 @dataclass(frozen=True)
@@ -161,98 +159,18 @@ def _outcome(future: Future[Outcome], task: Task) -> Outcome:
         )
 
 
-def start_tracker() -> None:
-    """Start multiprocessing's own helper process deaf to a closing terminal; to Ctrl-C and SIGTERM it is already.
-
-    Killed before the workers, it would greet each of them with a traceback.  Only the main thread may set signals.
-    """
-    if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
-        return
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited by what is started now
-    try:
-        resource_tracker.ensure_running()
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
-@contextmanager
-def single_threaded_children() -> Iterator[None]:
-    """Start child processes whose maths libraries keep to one thread: the files are what runs in parallel."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update({name: "1" for name in THREAD_VARIABLES})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def held_signals() -> Iterator[None]:
-    """Hold Ctrl-C and the like back, also in processes started meanwhile, until those are ready to answer."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_worker: dict[str, Any] = {}  # what a worker process was started with
+_queue: list[Any] = []  # of a worker process: where it tells how far it is
 
 
 def _start_worker(queue: Any, ended: Any) -> None:
-    _worker.update(queue=queue, busy=False, stopped=False, killed=False)
+    _queue.append(queue)
     queue.cancel_join_thread()  # nobody may be reading any more when the worker ends
-    signal.signal(signal.SIGINT, _stop_work)
-    for number in ENDS[1:]:
-        signal.signal(number, _stop_worker)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
-    threading.Thread(target=_await, args=(ended,), daemon=True).start()
-
-
-def _await(ended: Any) -> None:
-    """Stop the thread that works when the parent closes its end of the pipe, which is also when it is killed."""
-    with suppress(EOFError, OSError):
-        ended.recv()
-    _thread.interrupt_main()
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    while _worker["busy"]:  # tidying up
-        time.sleep(POLL_SECONDS)
-    os._exit(1)  # an orphan would wait for work for ever
-
-
-def _stop_work(*_: Any) -> None:
-    """Answer Ctrl-C: give up what is under way, once; while idle there is nothing to do."""
-    if _worker["busy"] and not _worker["stopped"]:
-        _worker["stopped"] = True
-        raise KeyboardInterrupt
-
-
-def _stop_worker(*_: Any) -> None:
-    """Answer SIGTERM and SIGHUP: give up what is under way, and end."""
-    if not _worker["busy"]:
-        os._exit(1)
-    _worker["killed"] = True
-    _stop_work()
+    become_worker(ended)
 
 
 def _work(batch: Batch, number: int) -> Outcome:
     def tell(_: Task, seconds_done: float, seconds_in_all: float | None) -> None:
-        _worker["queue"].put((number, seconds_done, seconds_in_all))
+        _queue[0].put((number, seconds_done, seconds_in_all))
 
-    _worker["busy"] = True
-    try:
+    with busy():
         return run_task(batch, batch.tasks[number], tell)
-    finally:
-        _worker["busy"] = False
-        if _worker["killed"]:
-            os._exit(1)
