@@ -284,3 +284,33 @@ def test_a_wrong_replay_is_said_with_its_step(drawn, fault):
         read_drawn(drawn)
     assert fault in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+# The chains that come with the package
+
+
+@pytest.mark.parametrize("name", chain_names())
+@pytest.mark.parametrize(("rate", "n_channels"), [(8000, 1), (16000, 2), (44100, 1), (48000, 2)])
+def test_a_preset_works_at_any_rate_without_recordings(name, rate, n_channels):
+    voice = speech_like(1.0, rate).astype(np.float32)
+    audio = np.stack([voice, 0.5 * voice][:n_channels])
+    chain = load_chain(name)
+    assert chain.about
+    for seed in range(3):
+        drawn = chain.draw(np.random.default_rng(seed))
+        pair = apply_chain_to_pair(audio, rate, drawn)
+        assert pair.degraded.shape == pair.target.shape == audio.shape
+        assert pair.degraded.dtype == np.float32
+        assert np.isfinite(pair.degraded).all()
+        assert not np.array_equal(pair.degraded, audio)
+
+
+@pytest.mark.parametrize("name", sorted(set(chain_names()) - {"denoiser-artefacts"}))
+def test_a_preset_moves_nothing_in_time_but_by_wow(name):
+    voice = speech_like(1.5, RATE)[np.newaxis].astype(np.float32)
+    for seed in range(3):
+        drawn = load_chain(name, ["wow_flutter.probability=0"] if "wow_flutter" in chain_text(load_chain(name)) else [])
+        pair = apply_chain_to_pair(voice, RATE, drawn.draw(np.random.default_rng(seed)))
+        spectrum = np.fft.rfft(pair.degraded[0], 1 << 16) * np.conj(np.fft.rfft(pair.target[0], 1 << 16))
+        likeness = np.fft.irfft(spectrum)
+        assert abs((int(np.argmax(likeness)) + 1000) % (1 << 16) - 1000) <= 1

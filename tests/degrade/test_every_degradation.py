@@ -62,7 +62,9 @@ def test_what_every_degradation_keeps(name, bank, seed, rate, n_samples, n_chann
         assert "\n" not in str(error)
         return
     assert result.dtype == np.float32
-    assert result.shape == (n_channels, n_samples)
+    assert len(result) == n_channels
+    # a sample or two more where the speed changes: not every length can be had
+    assert 0 <= result.shape[1] - n_samples <= (2 if name == "speed" else 0)
     assert np.isfinite(result).all()
     np.testing.assert_array_equal(audio, before, "the input was touched")
     assert n_samples == 0 or not np.shares_memory(result, audio) or np.array_equal(result, audio)
@@ -85,20 +87,23 @@ def test_the_target_is_as_long_as_what_is_degraded(name, bank):
     for seed in range(3):
         drawn = [{name: made(name, bank).draw(np.random.default_rng(seed))}]
         pair = apply_chain_to_pair(sound(n_samples_needed(6000, drawn), 2), 16000, drawn)
-        assert pair.degraded.shape == pair.target.shape == (2, 6000)
+        assert pair.degraded.shape == pair.target.shape
+        assert 6000 <= pair.degraded.shape[1] <= (6002 if name == "speed" else 6000)
         assert pair.target.dtype == np.float32
 
 
-@pytest.mark.parametrize("name", sorted(DEGRADATIONS.keys() - {"polarity"}))  # it has no parameters
+@pytest.mark.parametrize("name", DEGRADATIONS)
 def test_other_parameters_give_other_samples(name, bank):
     degradation = made(name, bank)
+    params = [degradation.draw(np.random.default_rng(seed)) for seed in range(100)]
+    if all(one == params[0] for one in params):
+        return  # its defaults have nothing to draw
 
-    def result(seed):
-        drawn = [{name: degradation.draw(np.random.default_rng(seed))}]
-        return apply_chain(sound(n_samples_needed(20000, drawn), 1), 16000, drawn)
+    def result(one):
+        return apply_chain(sound(n_samples_needed(20000, [{name: one}]), 1), 16000, [{name: one}])
 
-    first = result(0)  # the next ones, until one differs: what is rare may not happen within a second
-    assert any(not np.array_equal(result(seed), first) for seed in range(1, 100))
+    first = result(params[0])  # then the next ones, until one differs: what is rare may not happen within a second
+    assert any(not np.array_equal(result(one), first) for one in params[1:])
 
 
 @pytest.mark.parametrize("name", DEGRADATIONS)
