@@ -24,8 +24,8 @@ def limit_band(
 ) -> Audio:
     """Return what lies between two cut-offs, each where it is 3 dB down; 0: no limit on that side.
 
-    ``butterworth`` falls by ``db_per_octave`` (whole multiples of 6, up to 96); ``brickwall`` is elliptic, 80 dB down
-    within a few per cent of the cut-off, as lossy codecs and resamplers leave it.  Minimum phase, the delay taken back.
+    ``butterworth`` falls by ``db_per_octave`` (whole multiples of 6, up to 96); ``brickwall`` is elliptic, 80 dB down a
+    fifth of an octave on, as lossy codecs and resamplers leave it.  Minimum phase, the delay taken back.
     A low-pass above the Nyquist frequency is left out.  Raises `ConfigError` where nothing would be left.
     """
     high_hz = high_hz if high_hz < HIGHEST_SHARE * sample_rate else 0.0

@@ -26,7 +26,7 @@ def drop_out(
     """
     rng = np.random.default_rng(seed)
     n_samples = audio.shape[1]
-    n_dropouts = rng.poisson(per_minute * n_samples / sample_rate / 60)
+    n_dropouts = rng.poisson(max(0.0, per_minute) * n_samples / sample_rate / 60)
     out = audio.copy()
     for place, length, depth in rng.random((n_dropouts, 3)):
         n_drop = round((0.5 + length) * length_ms / 1000 * sample_rate)

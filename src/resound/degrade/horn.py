@@ -39,7 +39,7 @@ def through_horn(
     rules (6 dB an octave).  ``n_resonances`` are drawn from the seed, each up to ``depth_db`` up or down.  Pink noise
     keeps its power between 200 and 3500 Hz.  Minimum phase, its delay taken back.
     """
-    sections = _sections(round(n_resonances), depth_db, cutoff_hz, mass_hz, seed, sample_rate)
+    sections = _sections(max(0, round(n_resonances)), depth_db, cutoff_hz, mass_hz, seed, sample_rate)
     return filter_sections(audio, sections, sample_rate)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import scipy.signal
+from numpy.typing import NDArray
 
 from resound.degrade.degradation import Audio, Degradation
 from resound.degrade.spread import Spread, spread, within
@@ -39,12 +40,17 @@ def through_valve(
     if distortion_percent:  # (peak sin)^2 = peak^2 / 2 (1 - cos 2): k = 2 share
         added += np.float32(2 * distortion_percent / 100 / peak) * cut * cut
     if cross_percent and sample_rate > 2.5 * SPLIT_HZ:  # (1 + cos)^2 / 4 cos^2 has cos / 4 below: k = 4 share
-        sections = rounded(scipy.signal.butter(2, SPLIT_HZ, "highpass", fs=sample_rate, output="sos"))
-        high = scipy.signal.sosfilt(sections, cut, axis=1)
-        sections = rounded(scipy.signal.butter(2, SPLIT_HZ, fs=sample_rate, output="sos"))
-        splash = scipy.signal.sosfilt(sections, high * high, axis=1)
+        high = _side(cut, sample_rate, "highpass")
+        splash = _side(high * high, sample_rate, "lowpass")
         added += (4 * cross_percent / 100 / peak * splash).astype(np.float32)
     return cut + added - added.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+
+
+def _side(audio: NDArray[Any], sample_rate: int, side: Literal["lowpass", "highpass"]) -> NDArray[Any]:
+    """Return one side of the split, as if the first sample had been there for ever: no step at the start."""
+    sections = rounded(scipy.signal.butter(2, SPLIT_HZ, side, fs=sample_rate, output="sos"))
+    settled = scipy.signal.sosfilt_zi(sections)[:, np.newaxis] * audio[:, :1]
+    return scipy.signal.sosfilt(sections, audio, axis=1, zi=settled)[0]
 
 
 class OpticalValve(Degradation):
