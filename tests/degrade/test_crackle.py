@@ -1,13 +1,19 @@
 """Ticks of dust and scratches."""
 
+import os
 import time
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from added import RATE, added_by, bursts, tone
 from scipy.stats import kstest
 
+from resound.classic.declick import Declick, DeclickConfig
 from resound.degrade.crackle import Crackle, Ticks, add_ticks, draw_ticks
+from resound.degrade.hiss import shaped_noise
 from resound.errors import InputError
 
 STILL = {"spread_db": 0, "scratch_share": 0}
@@ -113,3 +119,35 @@ def test_a_few_samples_will_do(n_samples):
 def test_silence_is_refused_in_one_line():
     with pytest.raises(InputError, match="the signal is silent, so a level relative to it means nothing; leave it out"):
         added_by(Crackle, 0 * tone(1))
+
+
+VINYL = Path(os.environ.get("RESOUND_DATA", Path(__file__).parents[3] / "shared" / "data")) / "vintage/sonic-pi"
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not VINYL.is_dir(), reason="no real recordings here; RESOUND_DATA can name their folder")
+def test_ticks_are_as_long_and_as_bright_as_those_of_real_vinyl():
+    real, rate = soundfile.read(VINYL / "vinyl_hiss.flac")
+    surface = shaped_noise((1, len(real)), rate, db_per_octave=-5, seed=1)
+    surface *= 0.05 / surface.std()
+    ranges = {"rate_per_second": 60, "peak_db": 0, "spread_db": 9, "length_ms": 0.3, "scratch_share": 0}
+    ours = Crackle.apply(surface, rate, **Crackle(**ranges).draw(np.random.default_rng(0)))[0].astype(np.float64)
+    (real_length, real_db), (our_length, our_db) = (ticks_found(sound, rate) for sound in (real, ours))
+    assert our_length == pytest.approx(real_length, rel=0.3)
+    np.testing.assert_allclose(our_db, real_db, atol=3)
+
+
+def ticks_found(samples: np.ndarray, rate: int) -> tuple[float, np.ndarray]:
+    """Return the median length in seconds of what a declicker takes out, and the loudest third's spectrum in dB."""
+    taken_out = samples - Declick(rate, DeclickConfig(threshold=6, edge=2.5)).process(samples[None])[0]
+    inside = np.pad(taken_out != 0, 1)
+    starts, ends = np.flatnonzero(np.diff(inside.astype(int)) == 1), np.flatnonzero(np.diff(inside.astype(int)) == -1)
+    peaks = np.array([np.abs(taken_out[a:b]).max() for a, b in zip(starts, ends, strict=True)])
+    loud = [a for a, peak in zip(starts, peaks, strict=True) if peak >= np.quantile(peaks, 2 / 3) and a > 64]
+    pieces = np.stack([taken_out[a - 64 : a + 192] for a in loud if a + 192 < len(samples)])
+    pieces /= np.abs(pieces).max(axis=1, keepdims=True)
+    power = np.mean(np.abs(np.fft.rfft(pieces)) ** 2, axis=0)
+    frequencies = np.fft.rfftfreq(256, 1 / rate)
+    edges = [400, 800, 1400, 2000, 2800, 4000, 5600, 8000, 11000]
+    bands = [power[(frequencies >= low) & (frequencies < high)].mean() for low, high in pairwise(edges)]
+    return float(np.median(ends - starts) / rate), 10 * np.log10(np.array(bands) / bands[0])
