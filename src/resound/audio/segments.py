@@ -15,6 +15,8 @@ from resound.audio.files import open_reader
 from resound.errors import InputError
 
 Excerpt = NDArray[np.float32]
+# What soundfile raises for what it does not open by its name; the last: of a name whose bytes are no UTF-8.
+NOT_BY_NAME = (soundfile.LibsndfileError, OSError, RuntimeError, UnicodeEncodeError)
 
 
 def read_segment(path: Path, *, start_samples: int = 0, n_samples: int | None = None) -> tuple[Excerpt, int]:
@@ -49,7 +51,7 @@ def _read(path: Path, rate: int | None, start_samples: int, n_samples: int | Non
                 file.seek(min(start, file.frames))
             block = file.read(-1 if n is None else n, dtype="float32", always_2d=True)
             native_rate = int(file.samplerate)
-    except (soundfile.LibsndfileError, OSError, RuntimeError):
+    except NOT_BY_NAME:
         block, native_rate = _read_through_reader(path, rate, start_samples, n_samples)
     samples = np.ascontiguousarray(block.T)
     if not np.isfinite(samples).all():
@@ -80,13 +82,17 @@ def _native(start: int, n_samples: int | None, rate: int | None, native_rate: in
 
 
 def header_of(path: Path) -> tuple[int, int, int]:
-    """Return sample rate, samples per channel and channels, as the header says.  Raises `InputError`."""
+    """Return sample rate, samples per channel and channels, as the header says.  Raises `InputError`.
+
+    Where it does not say how long the recording is (M4A, the sound of a video), it is decoded to count.
+    """
     try:
         info = soundfile.info(path)
         return info.samplerate, info.frames, info.channels
-    except (soundfile.LibsndfileError, OSError, RuntimeError):
+    except NOT_BY_NAME:
         with open_reader(path) as reader:
             form = reader.format
-    if form.n_samples is None:
-        raise InputError(f"{path}: does not say how long it is; convert it to FLAC")
-    return form.sample_rate, form.n_samples, form.n_channels
+            n_samples = form.n_samples
+            if n_samples is None:
+                n_samples = sum(block.shape[1] for block in reader.blocks(1 << 18))
+    return form.sample_rate, n_samples, form.n_channels

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from resound.audio.segments import read_segment
+from resound.audio.segments import NOT_BY_NAME, read_segment
 from resound.dsp.bandwidth import bandwidth_hz
 
 MEASURED_SECONDS = 30.0  # at most, out of the middle
@@ -52,5 +52,5 @@ def _read(path: Path, start: int, n_samples: int) -> tuple[NDArray[np.float32], 
         if not np.isfinite(audio).all():
             return np.nan_to_num(audio.T, nan=0.0, posinf=0.0, neginf=0.0), False
         return audio.T, True
-    except (soundfile.LibsndfileError, OSError, RuntimeError):
+    except NOT_BY_NAME:
         return read_segment(path, start_samples=start, n_samples=n_samples)[0], True

@@ -196,14 +196,18 @@ DNS_VOICES: dict[str, tuple[str | None, str]] = {
 SINGING = ("singing_voice", "VocalSet_48kHz_mono")
 
 
+VOICE = re.compile(rf"(?:^|/)({'|'.join(DNS_VOICES).replace('_speech', '_(?:speech|data)')})/")
+
+
 def _dns(match: re.Match[str], tables: Tables) -> Facts:
-    path = match[0]
-    voice = (match["voice"] or "").replace("_data", "_speech")
+    path = match.string
+    voice = VOICE.search(path)
     if voice:
-        language, licence = DNS_VOICES[voice]
-        domain = "music" if voice in SINGING else "speech"
-        return Facts(domain=domain, speaker=_dns_speaker(voice, path), language=language, licence=licence)
-    kind = match["kind"] or match["plain"]
+        name = voice[1].replace("_data", "_speech")
+        language, licence = DNS_VOICES[name]
+        domain = "music" if name in SINGING else "speech"
+        return Facts(domain=domain, speaker=_dns_speaker(name, path), language=language, licence=licence)
+    kind = match["kind"] or match["plain"] or ""
     if kind.startswith("noise"):
         return Facts(domain="noise", licence="CC BY 4.0 (AudioSet), CC0 (Freesound), CC BY-SA 3.0 (DEMAND)")
     if kind.startswith("impulse"):
@@ -229,11 +233,9 @@ DNS = Layout(
     "dns-challenge",
     "DNS-Challenge, speech, noise and rooms (Reddy et al. 2020, 2021; github.com/microsoft/DNS-Challenge)",
     re.compile(
-        r"(?:(?P<voice>(?:read|emotional|french|german|italian|mandarin|russian|spanish)_(?:speech|data)|singing_voice|"
-        r"VocalSet_48kHz_mono|vctk_wav48_silence_trimmed)"
-        r"|(?P<kind>(?:clean|noise|dev_testset|blind_testset)_fullband)"
-        r"|datasets(?:_fullband)?/(?P<plain>clean|noise|impulse_responses|dev_testset|blind_testset|test_set))/.+"
-        + AUDIO
+        r"(?:^|/)(?:(?P<kind>(?:clean|noise|dev_testset|blind_testset)_fullband)"
+        r"|datasets(?:_fullband)?/(?P<plain>clean|noise|impulse_responses|dev_testset|blind_testset|test_set)"
+        rf"|{VOICE.pattern.removeprefix('(?:^|/)').removesuffix('/')})/.+" + AUDIO
     ),
     _dns,
     ("speech", "music", "noise", "room", "pairs"),
