@@ -17,7 +17,6 @@ from resound.degrade.room import (
     synthetic_response,
     through_room,
 )
-from resound.dsp.convolution import LONGEST_TRANSFORM, convolve, multiply_spectra
 from resound.dsp.reverberation import direct_sample, direct_to_reverberant_db, rt60_seconds
 from resound.errors import InputError
 from signals import noise, speech_like
@@ -116,15 +115,6 @@ def test_a_response_longer_than_the_sound_is_fine(late, n_samples):
     heard = add_room(audio, RATE, file=late, target="dry")
     assert heard.shape == audio.shape
     np.testing.assert_allclose(heard[:, :160], audio[:, :160], atol=1e-6)
-
-
-def test_long_recordings_go_through_in_blocks_to_the_same_samples(monkeypatch):
-    audio = noise(2, RATE, rms=0.1).astype(np.float32)[np.newaxis]
-    response = synthetic_response(1, RATE, **ROOM, seed=4).samples
-    whole = convolve(audio, response)
-    monkeypatch.setattr("resound.dsp.convolution.LONGEST_TRANSFORM", 4096)
-    np.testing.assert_allclose(convolve(audio, response), whole, atol=1e-6)
-    assert audio.shape[1] < LONGEST_TRANSFORM
 
 
 def test_each_channel_has_its_own_reflections_but_the_same_direct_sound():
@@ -228,9 +218,3 @@ def test_spectra_are_kept_up_to_a_number_of_bytes(tmp_path, monkeypatch):
 def test_a_kept_response_cannot_be_changed(late):
     with pytest.raises(ValueError, match="read-only"):
         read_response(late, RATE).samples[:] = 0
-
-
-def test_products_of_spectra_are_those_of_numpy_to_rounding():
-    rng = np.random.default_rng(0)
-    left, right = (rng.standard_normal((2, 500)).astype(np.float32).view(np.complex64) for _ in range(2))
-    np.testing.assert_allclose(multiply_spectra(left, right[:1]), left * right[:1], rtol=1e-5, atol=1e-6)

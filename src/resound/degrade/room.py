@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-import scipy.fft
 import scipy.signal
 from pydantic import Field
 
@@ -21,7 +20,7 @@ from resound.degrade.bank import open_bank
 from resound.degrade.cache import ArrayCache
 from resound.degrade.degradation import Audio, Degradation, Params
 from resound.degrade.spread import Spread, spread, within
-from resound.dsp.convolution import LONGEST_TRANSFORM, convolve, convolve_with_spectrum, transform_length
+from resound.dsp.convolution import blocks_for, filtered, spectrum_of
 from resound.dsp.reverberation import DIRECT_SECONDS, direct_sample
 from resound.errors import InputError
 
@@ -54,16 +53,14 @@ def through_room(audio: Audio, response: Response) -> Audio:
     samples = response.samples[:, : response.lead + n_samples]  # what arrives after the end is not heard
     if len(samples) > 1:
         samples = samples[np.arange(len(audio)) % len(samples)]
-    if n_samples + samples.shape[1] > LONGEST_TRANSFORM:
-        return convolve(audio, samples)[:, response.lead : response.lead + n_samples]
-    n_fft = transform_length(n_samples, samples.shape[1])
+    blocks = blocks_for(n_samples + response.lead, samples.shape[1])
     if response.key is None:
-        spectrum = scipy.fft.rfft(samples, n_fft, axis=1)
+        spectrum = spectrum_of(samples, blocks)
     else:
-        key = ("spectrum", response.key, samples.shape, n_fft)
-        spectrum = CACHE.get(key, lambda: scipy.fft.rfft(samples, n_fft, axis=1))
-    heard = convolve_with_spectrum(audio, spectrum, n_fft)
-    return np.ascontiguousarray(heard[:, response.lead : response.lead + n_samples])
+        key = ("spectrum", response.key, samples.shape, blocks)
+        spectrum = CACHE.get(key, lambda: spectrum_of(samples, blocks))
+    heard = filtered(np.pad(audio, ((0, 0), (0, response.lead))), spectrum, blocks)
+    return np.ascontiguousarray(heard[:, response.lead :])
 
 
 def part_of(response: Response, sample_rate: int, part: Part) -> Response:
