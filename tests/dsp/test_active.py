@@ -2,9 +2,12 @@
 
 import itertools
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from resound.dsp.active import active_speech_power
 from signals import noise, speech_like
@@ -88,3 +91,16 @@ def test_silence_has_no_power(n_samples):
 @pytest.mark.parametrize("n_samples", [1, 3, 50])
 def test_a_few_samples_have_a_finite_level(n_samples):
     assert 0 < active_speech_power(np.full((1, n_samples), 0.5, np.float32), 48000) < np.inf
+
+
+SPEECH = Path(os.environ.get("RESOUND_DATA", Path(__file__).parents[3] / "shared" / "data")) / "pairs/valentini"
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SPEECH.is_dir(), reason="no real recordings here; RESOUND_DATA can name their folder")
+@pytest.mark.parametrize("kind", ["clean", "noisy"])
+def test_the_active_level_of_real_speech_is_that_of_the_standard(kind):
+    for path in sorted((SPEECH / kind).glob("*.flac"))[::8]:
+        speech, rate = soundfile.read(path)
+        measured = 10 * np.log10(active_speech_power(speech, rate))
+        assert measured == pytest.approx(level_by_the_standard(speech, rate), abs=0.3), path.name

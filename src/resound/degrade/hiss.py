@@ -96,15 +96,16 @@ def tape_db(frequencies_hz: NDArray[np.float64]) -> NDArray[np.float64]:
 def optical_db(frequencies_hz: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the density of an optical track's noise.
 
-    A fit, within 2 dB from 150 Hz to 6 kHz, to half-octave levels of 35-mm film without programme (20 s at 44.1 kHz)
-    and of the pauses in four excerpts from a film of 1968: falling to 400 Hz (grain, processing, amplifier), level to
-    2 kHz, falling again (slit and lens), and a floor above 9 kHz (noise behind the photocell).
+    A fit, within 1 dB from 90 Hz to 8 kHz, to the mean of two films in half octaves, lines of hum left out: 35-mm film
+    without programme (20 s), which is level up to 1 kHz, and the pauses in seven excerpts of a film of 1968, which fall
+    from the lowest frequency on.  Above 1 kHz both fall (slit and lens), to a floor above 9 kHz (noise behind the
+    photocell).
     """
     return (
-        corner_db(1 / frequencies_hz, 1 / 420)
-        - corner_db(1 / frequencies_hz, 1 / 63)
-        - 2 * corner_db(frequencies_hz, 3200)
-        + 2 * corner_db(frequencies_hz, 9000)
+        corner_db(1 / frequencies_hz, 1 / 220)
+        - corner_db(1 / frequencies_hz, 1 / 40)
+        - 2 * corner_db(frequencies_hz, 2400)
+        + 2 * corner_db(frequencies_hz, 9400)
     )
 
 

@@ -41,7 +41,10 @@ def add_splices(
     n_samples = audio.shape[1]
     step = step_samples(sample_rate, POINTS_PER_SECOND)
     points_per_second, n = sample_rate / step, n_points(n_samples, step)
+    rms = rms_of_signal(audio, sample_rate)
     seconds = poisson_times(rng, rate_per_minute / 60, n_samples / sample_rate)
+    if not len(seconds):
+        return audio.copy()
     peak = log_normal_db(rng, len(seconds), median_db=peak_db, spread_db=spread_db)
     peak *= np.where(rng.random(len(seconds)) < 0.5, -1.0, 1.0)
     lasting = length_mm / film_mm_per_second * points_per_second
@@ -49,7 +52,7 @@ def add_splices(
     light = np.sin(np.pi * np.minimum(covered.age / lasting, 1.0)) ** 2
     bumps = add_up(covered, peak[covered.event] * light, n)
     coupled = scipy.signal.lfilter(*scipy.signal.butter(1, COUPLING_HZ, "highpass", fs=points_per_second), bumps)
-    return audio + draw_out(rms_of_signal(audio, sample_rate) * coupled, step, n_samples)
+    return audio + draw_out(rms * coupled, step, n_samples)
 
 
 class Splice(Degradation):

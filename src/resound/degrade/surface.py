@@ -44,7 +44,8 @@ def add_surface(
     step = step_samples(sample_rate, MODULATION_POINTS_PER_SECOND)
     seconds = np.arange(n_points(n_samples, step)) * (step / sample_rate)
     sway = draw_out(1 + depth * revolution(rng, seconds, rpm), step, n_samples)
-    noise = shaped_noise(audio.shape, sample_rate, db_per_octave=db_per_octave, seed=rng) * sway
+    noise = shaped_noise(audio.shape, sample_rate, db_per_octave=db_per_octave, seed=rng)
+    noise *= sway
     rumble_rms = 10 ** (rumble_db / 20) * power_of(noise, sample_rate) ** 0.5
     noise += np.float32(rumble_rms) * rumble(rng, n_samples, sample_rate)
     return add_at_level(audio, noise, sample_rate, snr_db=snr_db, level_dbfs=level_dbfs)

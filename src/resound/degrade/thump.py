@@ -43,7 +43,10 @@ def add_thumps(
     n_samples = audio.shape[1]
     step = step_samples(sample_rate, POINTS_PER_SECOND)
     points_per_second, n = sample_rate / step, n_points(n_samples, step)
+    rms = rms_of_signal(audio, sample_rate)
     seconds = poisson_times(rng, rate_per_second, n_samples / sample_rate)
+    if not len(seconds):
+        return audio.copy()
     peak = log_normal_db(rng, len(seconds), median_db=peak_db, spread_db=spread_db)
     peak *= np.where(rng.random(len(seconds)) < 0.5, -1.0, 1.0)
     decay_seconds = decay_ms / 1000
@@ -51,7 +54,7 @@ def add_thumps(
     covered = cover(seconds * points_per_second, lengths, n)
     shape = thump(covered.age / points_per_second, frequency_hz, decay_seconds, glide)
     rumble = add_up(covered, peak[covered.event] * shape, n)
-    return audio + draw_out(rms_of_signal(audio, sample_rate) * rumble, step, n_samples)
+    return audio + draw_out(rms * rumble, step, n_samples)
 
 
 def thump(seconds: np.ndarray, frequency_hz: float, decay_seconds: float, glide: float) -> np.ndarray:
