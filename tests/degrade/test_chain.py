@@ -13,12 +13,12 @@ from resound.degrade.chain import (
     apply_chain,
     apply_chain_to_pair,
     chain_names,
-    chain_text,
     load_chain,
     n_samples_needed,
     read_chain,
     read_drawn,
 )
+from resound.degrade.chain_text import chain_text
 from resound.errors import ConfigError
 from signals import speech_like
 

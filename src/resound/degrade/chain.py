@@ -25,104 +25,25 @@ change a step, to add or to remove one, leaves what the others draw as it was.
 
 from __future__ import annotations
 
-import inspect
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, get_type_hints
+from typing import Any, Literal, Self
 
 import numpy as np
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    create_model,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from resound.config import explain, read_yaml, set_dotted
-from resound.degrade.artefacts import Dull, Holes, MusicalNoise, OverGate
-from resound.degrade.azimuth import Azimuth
-from resound.degrade.babble import Babble
-from resound.degrade.band_limit import BandLimit
-from resound.degrade.clip import Clip
-from resound.degrade.codec import CodecLoss
-from resound.degrade.crackle import Crackle
-from resound.degrade.degradation import Audio, Degradation, Params
-from resound.degrade.dirt import Dirt
-from resound.degrade.dropout import Dropout
-from resound.degrade.hiss import Hiss
-from resound.degrade.horn import Horn
-from resound.degrade.hum import Buzz, Hum
-from resound.degrade.level import BitDepth, Dc, Gain, Polarity
-from resound.degrade.noise import RecordedNoise
-from resound.degrade.optical import DensityFlutter, OpticalNoise, Sprocket
-from resound.degrade.optical_valve import OpticalValve
-from resound.degrade.packet_loss import PacketLoss
-from resound.degrade.roll_off import RollOff
-from resound.degrade.room import Room, SyntheticRoom
-from resound.degrade.speed import Speed
-from resound.degrade.splice import Splice
-from resound.degrade.surface import Surface
-from resound.degrade.thump import Thump
-from resound.degrade.wow_flutter import WowFlutter
+from resound.degrade.degradation import Degradation
+from resound.degrade.registry import DEGRADATIONS, read_degradation
+from resound.degrade.replay import Drawn, Pair, apply_chain, apply_chain_to_pair, n_samples_needed, read_drawn
 from resound.errors import ConfigError, did_you_mean
 
 CHAINS = Path(__file__).parent.parent / "presets" / "chains"
 OWN_KEYS = ("probability", "weight", "target")  # of a step, beside its degradation or group
 GROUPS = ("one_of", "any_order")
-TARGETS = ("auto", "same", "clean")
-Drawn = list[dict[str, Any]]  # [{"hiss": {...}, "target": "clean"}, ...]
-
-# Every degradation by the name it has in a chain.
-DEGRADATIONS: dict[str, type[Degradation]] = {
-    # noise
-    "noise": RecordedNoise,
-    "babble": Babble,
-    "hiss": Hiss,
-    "hum": Hum,
-    "buzz": Buzz,
-    # discs
-    "surface": Surface,
-    "crackle": Crackle,
-    "thump": Thump,
-    # optical sound tracks
-    "optical_noise": OpticalNoise,
-    "density_flutter": DensityFlutter,
-    "sprocket": Sprocket,
-    "dirt": Dirt,
-    "splice": Splice,
-    # the room
-    "room": Room,
-    "synthetic_room": SyntheticRoom,
-    # the carrier
-    "wow_flutter": WowFlutter,
-    "speed": Speed,
-    "roll_off": RollOff,
-    "band_limit": BandLimit,
-    "horn": Horn,
-    "clip": Clip,
-    "optical_valve": OpticalValve,
-    "dropout": Dropout,
-    "azimuth": Azimuth,
-    # lines and files
-    "codec": CodecLoss,
-    "packet_loss": PacketLoss,
-    "gain": Gain,
-    "polarity": Polarity,
-    "dc": Dc,
-    "bit_depth": BitDepth,
-    # what a too eager denoiser leaves
-    "holes": Holes,
-    "musical_noise": MusicalNoise,
-    "over_gate": OverGate,
-    "dull": Dull,
-}
 
 
 class Step(BaseModel):
@@ -220,13 +141,6 @@ class Chain(BaseModel):
         return [line for step, key in _with_keys(self.steps, ()) for line in step.draw(root, key)]
 
 
-class Pair(NamedTuple):
-    """What a network is given, and what it is asked for, both ``(channel, time)``."""
-
-    degraded: Audio
-    target: Audio
-
-
 def load_chain(name: str | Path, overrides: Sequence[str] = ()) -> Chain:
     """Return a chain by the name of a preset (``film-1960s``) or from a YAML file.
 
@@ -260,107 +174,9 @@ def read_chain(written: Any, where: str) -> Chain:
         raise ConfigError(f"{where}: {faults}") from None
 
 
-def read_degradation(name: str, settings: Any) -> Degradation:
-    """Return a degradation by its name and settings (None: its defaults).  Raises `ValueError`, in one line."""
-    if name not in DEGRADATIONS:
-        hint = did_you_mean(name, DEGRADATIONS) or "; there are " + ", ".join(DEGRADATIONS)
-        raise ValueError(f"{name!r} is no degradation{hint}")
-    if not isinstance(settings, dict | None):
-        raise ValueError(f"settings are written as '{name}: {{setting: value}}'" + _got(settings))
-    try:
-        return DEGRADATIONS[name].model_validate(settings or {})
-    except ValidationError as error:
-        faults = "; ".join(explain(fault, DEGRADATIONS[name]) for fault in error.errors())
-        raise ValueError(faults) from None
-
-
-def chain_text(chain: Chain) -> str:
-    """Return a chain as YAML, which `load_chain` reads as the same chain."""
-    written = {"about": chain.about} if chain.about else {}
-    return yaml.dump(
-        {**written, "steps": [_in_flow(step.model_dump()) for step in chain.steps]},
-        Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True,
-    )  # fmt: skip
-
-
 def chain_names() -> list[str]:
     """Return the names of the chains that come with the package."""
     return sorted(path.stem for path in CHAINS.glob("*.yaml"))
-
-
-def apply_chain(audio: Audio, sample_rate: int, drawn: Drawn) -> Audio:
-    """Return ``audio`` ``(channel, time)`` after each drawn step in turn.  Raises `ConfigError` for unknown ones."""
-    for name, params, _ in read_drawn(drawn):
-        audio = DEGRADATIONS[name].apply(audio, sample_rate, **params)
-    return audio
-
-
-def apply_chain_to_pair(clean: Audio, sample_rate: int, drawn: Drawn) -> Pair:
-    """Return the degraded recording and its target, which has what moves samples and the steps of ``target: same``."""
-    degraded = target = clean
-    for name, params, wish in read_drawn(drawn):
-        kind = DEGRADATIONS[name]
-        on_target = {"auto": kind.apply_to_target, "same": kind.apply, "clean": None}[wish]
-        degraded = kind.apply(degraded, sample_rate, **params)
-        target = on_target(target, sample_rate, **params) if on_target else target
-    return Pair(degraded, target)
-
-
-def n_samples_needed(n_samples: int, drawn: Drawn) -> int:
-    """Return how many samples to put into drawn steps for ``n_samples`` to come out."""
-    for name, params, _ in reversed(read_drawn(drawn)):
-        n_samples = DEGRADATIONS[name].n_samples_needed(n_samples, **params)
-    return n_samples
-
-
-class DrawnStep(NamedTuple):
-    """One drawn line, checked."""
-
-    name: str
-    params: Params
-    target: str
-
-
-def read_drawn(drawn: Any) -> list[DrawnStep]:
-    """Return drawn steps, which may come from a user's file, checked.  Raises `ConfigError` with the step's number."""
-    if not isinstance(drawn, list):
-        raise ConfigError(f"drawn steps: {drawn!r:.60} is no list of steps; draw them again")
-    steps = []
-    for number, line in enumerate(drawn, 1):
-        try:
-            steps.append(_read_line(line))
-        except ValueError as error:
-            raise ConfigError(f"drawn step {number}: {error}") from None
-    return steps
-
-
-def _read_line(line: Any) -> DrawnStep:
-    names = [key for key in line if key != "target"] if isinstance(line, dict) else []
-    if len(names) != 1 or not isinstance(line[names[0]], dict):
-        raise ValueError(f"{line!r:.60} is no drawn step; write one degradation with its parameters")
-    name, wish = names[0], line.get("target", "auto")
-    if name not in DEGRADATIONS:
-        raise ValueError(f"{name!r} is no degradation{did_you_mean(str(name), DEGRADATIONS)}")
-    if wish not in TARGETS:
-        raise ValueError(f"{name}: target is one of {', '.join(TARGETS)}, not {wish!r}")
-    model = _params_model(DEGRADATIONS[name])
-    try:
-        read = model.model_validate(line[name])
-    except ValidationError as error:
-        faults = "; ".join(explain(fault, model) for fault in error.errors())
-        raise ValueError(f"{name}: {faults}; draw the parameters again") from None
-    return DrawnStep(name, {key: getattr(read, key) for key in line[name]}, wish)
-
-
-@lru_cache(maxsize=256)
-def _params_model(kind: type[Degradation]) -> type[BaseModel]:
-    """Return the types of the keyword arguments that ``kind.apply`` takes after audio and sample rate."""
-    hints = get_type_hints(kind.apply)
-    parameters = list(inspect.signature(kind.apply).parameters.values())[2:]
-    fields: dict[str, Any] = {
-        item.name: (hints[item.name], ... if item.default is item.empty else item.default) for item in parameters
-    }
-    return create_model(kind.__name__, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
 
 
 def _with_keys(steps: Iterable[Step], key: tuple[int, ...]) -> Iterable[tuple[Step, tuple[int, ...]]]:
@@ -438,36 +254,7 @@ def _steps_below(steps: Any) -> Iterable[dict[str, Any]]:
                 yield from _steps_below(step.get(group))
 
 
-class _Flow(dict):
-    """A mapping to be written on one line."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Indents the steps below their key, and writes settings on one line."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        return super().increase_indent(flow, False)
-
-
-_Dumper.add_representer(_Flow, lambda dumper, value: dumper.represent_mapping("tag:yaml.org,2002:map", value, True))
-
-
-def _in_flow(step: dict[str, Any]) -> dict[str, Any]:
-    """Return a written step whose settings are marked to be on one line, whole numbers without a point."""
-    return {
-        key: [_in_flow(below) for below in value] if key in GROUPS else _short(value) for key, value in step.items()
-    }
-
-
-def _short(value: Any) -> Any:
-    if isinstance(value, dict):
-        return _Flow({key: _short(part) for key, part in value.items()})
-    if isinstance(value, list | tuple):
-        return [_short(part) for part in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 __all__ = [
     "CHAINS", "DEGRADATIONS", "Chain", "Drawn", "Pair", "Step", "apply_chain", "apply_chain_to_pair", "chain_names",
-    "chain_text", "load_chain", "n_samples_needed", "read_chain", "read_degradation", "read_drawn",
+    "load_chain", "n_samples_needed", "read_chain", "read_degradation", "read_drawn",
 ]  # fmt: skip

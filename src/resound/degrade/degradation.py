@@ -8,7 +8,7 @@
 >>> noisy = Hiss.apply(audio, 48000, **params)        # the same for the same parameters, on any machine
 
 To add one: write a pure function ``(audio, sample_rate, *, params...) -> audio``, a class with its ranges, and a line
-in `DEGRADATIONS` of `resound.degrade.chain`.
+in `resound.degrade.registry`.
 """
 
 from __future__ import annotations
