@@ -73,6 +73,14 @@ def test_any_length_rate_and_number_of_channels(name, settings, n_samples):
                     assert audio.any() or not out.any()
 
 
+@pytest.mark.parametrize(("name", "settings"), CASES)
+@pytest.mark.parametrize("level", [1e-45, 1e-38, 1e-30, 1e4])
+@pytest.mark.filterwarnings("error")
+def test_sound_of_any_level_stays_finite(name, settings, level):
+    audio = (level * np.random.default_rng(1).uniform(-1, 1, (1, 2000))).astype("f4")
+    assert np.isfinite(DEGRADATIONS[name].apply(audio, 48000, **drawn(name, settings))).all()
+
+
 @pytest.mark.parametrize(("name", "settings"), [case for case in CASES if case.values[0] not in FULL_SCALE])
 def test_twice_the_level_is_twice_the_result(name, settings):
     audio = speech_like(1.5, 16000)[np.newaxis].astype("f4")

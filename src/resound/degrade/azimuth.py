@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
 from resound.degrade.spread import Spread, spread, within
@@ -36,5 +37,5 @@ class Azimuth(Degradation):
     """
 
     apply: ClassVar = staticmethod(skew)
-    delay_us: Annotated[Spread, within(-2000, 2000)] = spread(5, 60)
-    sum_to: Literal["tracks", "mono"] = "mono"
+    delay_us: Annotated[Spread, within(-2000, 2000)] = Field(spread(5, 60), description="between the outermost tracks")
+    sum_to: Literal["tracks", "mono"] = Field("mono", description="channels stay apart, or all get their mean")

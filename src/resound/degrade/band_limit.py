@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
 from resound.degrade.spread import Spread, spread, within
@@ -68,7 +69,13 @@ class BandLimit(Degradation):
     """A band that ends early; not on the target, which keeps its own."""
 
     apply: ClassVar = staticmethod(limit_band)
-    low_hz: Annotated[Spread, within(0, 20000)] = spread(0)
-    high_hz: Annotated[Spread, within(0, 100000)] = spread(3000, 10000, form="log")
-    db_per_octave: Annotated[Spread, within(6, 96)] = spread(12, 24, 36, 48, form="one_of")
-    kind: Slope = "butterworth"
+    low_hz: Annotated[Spread, within(0, 20000)] = Field(
+        spread(0), description="where the bass is 3 dB down; 0: no limit"
+    )
+    high_hz: Annotated[Spread, within(0, 100000)] = Field(
+        spread(3000, 10000, form="log"), description="where the treble is 3 dB down; 0: no limit"
+    )
+    db_per_octave: Annotated[Spread, within(6, 96)] = Field(
+        spread(12, 24, 36, 48, form="one_of"), description="slope of butterworth, in steps of 6 dB"
+    )
+    kind: Slope = Field("butterworth", description="butterworth by its slope, or an elliptic brick wall")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from resound.audio.segments import resample
 from resound.degrade.degradation import Audio, Degradation
@@ -34,7 +34,7 @@ def clip(
     """
     negative = np.float32(10 ** (asymmetry_db / 20))  # of the negative half's limit to one
     limit = _limit(np.maximum(audio, -audio * negative), percent, below_peak_db)
-    if limit <= 0:
+    if limit < np.finfo(np.float32).tiny:
         return audio.copy()
     raised = resample(audio, 1, oversampling)
     low = np.float32(limit / negative)
@@ -86,11 +86,17 @@ class Clip(Degradation):
     """
 
     apply: ClassVar = staticmethod(clip)
-    shape: Shape = "hard"
-    percent: Annotated[Spread, within(0, 100)] | None = spread(0.05, 2, form="log")
-    below_peak_db: Annotated[Spread, within(0, 60)] | None = None
-    asymmetry_db: Annotated[Spread, within(-20, 20)] = spread(0)
-    oversampling: Literal[1, 2, 4] = 1
+    shape: Shape = Field("hard", description="cut, or bent towards the limit")
+    percent: Annotated[Spread, within(0, 100)] | None = Field(
+        spread(0.05, 2, form="log"), description="samples beyond the limit"
+    )
+    below_peak_db: Annotated[Spread, within(0, 60)] | None = Field(
+        None, description="limit below the highest peak; where it is given, it holds instead of percent"
+    )
+    asymmetry_db: Annotated[Spread, within(-20, 20)] = Field(
+        spread(0), description="how much lower the negative half's limit is"
+    )
+    oversampling: Literal[1, 2, 4] = Field(1, description="2 or 4 keep harmonics from folding back")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
+from pydantic import Field
 
 from resound.audio.segments import resample
 from resound.degrade.degradation import Audio, Degradation
@@ -37,7 +38,7 @@ class Codec:
     kbps: tuple[float, ...]  # the bit rates there are; with `any_kbps` the lowest and the highest
     any_kbps: bool = False
     stereo: bool = False  # whether two channels make one stream
-    wander_samples: int = 0  # the delay depends on the mode that the coder chooses by the sound, by up to so much
+    wander_samples: int = 0  # by how much the delay depends on the sound: on the coder's mode, on its own high-pass
 
 
 WIDE = (16000, 22050, 24000, 32000, 44100, 48000)
@@ -50,8 +51,8 @@ CODECS: dict[str, Codec] = {
     "opus": Codec("libopus", "libopus", "flt", (48000,), (6, 256), any_kbps=True, stereo=True, wander_samples=8),
     "ac3": Codec("ac3", "ac3", "fltp", (32000, 44100, 48000), AC3_KBPS, stereo=True),
     "sbc": Codec("sbc", "sbc", "s16", (32000, 44100, 48000), (127, 229), stereo=True),  # Bluetooth
-    "amr-nb": Codec("libopencore_amrnb", "amrnb", "s16", (8000,), AMR_NB_KBPS),
-    "amr-wb": Codec("libvo_amrwbenc", "amrwb", "s16", (16000,), AMR_WB_KBPS),
+    "amr-nb": Codec("libopencore_amrnb", "amrnb", "s16", (8000,), AMR_NB_KBPS, wander_samples=2),
+    "amr-wb": Codec("libvo_amrwbenc", "amrwb", "s16", (16000,), AMR_WB_KBPS, wander_samples=2),
     "gsm": Codec("libgsm", "gsm", "s16", (8000,), (13,)),
     "g711-alaw": Codec("pcm_alaw", "pcm_alaw", "s16", (8000,), (64,)),
     "g711-ulaw": Codec("pcm_mulaw", "pcm_mulaw", "s16", (8000,), (64,)),
@@ -205,5 +206,7 @@ class CodecLoss(Degradation):
     """
 
     apply: ClassVar = staticmethod(transcode)
-    codec: CodecName = "mp3"
-    bit_rate_kbps: Annotated[Spread, within(1, 1000)] = spread(24, 128, form="log")
+    codec: CodecName = Field("mp3", description="as far as this FFmpeg has it")
+    bit_rate_kbps: Annotated[Spread, within(1, 1000)] = Field(
+        spread(24, 128, form="log"), description="the nearest there is"
+    )

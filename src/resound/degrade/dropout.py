@@ -8,6 +8,7 @@ import numpy as np
 import scipy.ndimage
 import scipy.signal
 from numpy.typing import NDArray
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
 from resound.degrade.spread import Spread, spread, within
@@ -56,6 +57,12 @@ class Dropout(Degradation):
 
     apply: ClassVar = staticmethod(drop_out)
     seeded: ClassVar = True
-    per_minute: Annotated[Spread, within(0, 6000)] = spread(2, 30, form="log")
-    depth_db: Annotated[Spread, within(0, 120)] = spread(6, 24)
-    length_ms: Annotated[Spread, within(0.1, 2000)] = spread(10, 80, form="log")
+    per_minute: Annotated[Spread, within(0, 6000)] = Field(
+        spread(2, 30, form="log"), description="how many, on the average"
+    )
+    depth_db: Annotated[Spread, within(0, 120)] = Field(
+        spread(6, 24), description="in the bass; the treble falls by twice as much"
+    )
+    length_ms: Annotated[Spread, within(0.1, 2000)] = Field(
+        spread(10, 80, form="log"), description="on the average, edges included"
+    )

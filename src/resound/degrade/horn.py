@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
 from resound.degrade.spread import Spread, spread, within
@@ -95,7 +96,15 @@ class Horn(Degradation):
 
     apply: ClassVar = staticmethod(through_horn)
     seeded: ClassVar = True
-    n_resonances: Annotated[Spread, within(0, 12)] = spread(2, 6)
-    depth_db: Annotated[Spread, within(0, 30)] = spread(4, 12)
-    cutoff_hz: Annotated[Spread, within(0, 2000)] = spread(150, 300)
-    mass_hz: Annotated[Spread, within(0, 20000)] = spread(1000, 2500)
+    n_resonances: Annotated[Spread, within(0, 12)] = Field(
+        spread(2, 6), description="how many, rounded to a whole number"
+    )
+    depth_db: Annotated[Spread, within(0, 30)] = Field(
+        spread(4, 12), description="most that a resonance or anti-resonance has"
+    )
+    cutoff_hz: Annotated[Spread, within(0, 2000)] = Field(
+        spread(150, 300), description="of the horn: 12 dB an octave below"
+    )
+    mass_hz: Annotated[Spread, within(0, 20000)] = Field(
+        spread(1000, 2500), description="of the diaphragm: 6 dB an octave above"
+    )

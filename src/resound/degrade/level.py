@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
 from resound.degrade.spread import Spread, spread, within
@@ -51,7 +52,7 @@ class Gain(Degradation):
 
     apply: ClassVar = staticmethod(change_gain)
     apply_to_target: ClassVar = staticmethod(change_gain)
-    gain_db: Annotated[Spread, within(-120, 120)] = spread(-12, 6)
+    gain_db: Annotated[Spread, within(-120, 120)] = Field(spread(-12, 6), description="louder by as much")
 
 
 class Polarity(Degradation):
@@ -68,7 +69,7 @@ class Dc(Degradation):
     """A constant offset, as cheap converters add; not on the target: restoring removes it."""
 
     apply: ClassVar = staticmethod(add_offset)
-    offset: Annotated[Spread, within(-1, 1)] = spread(-0.02, 0.02)
+    offset: Annotated[Spread, within(-1, 1)] = Field(spread(-0.02, 0.02), description="as a share of full scale")
 
 
 class BitDepth(Degradation):
@@ -76,5 +77,5 @@ class BitDepth(Degradation):
 
     apply: ClassVar = staticmethod(reduce_bits)
     seeded: ClassVar = True
-    bits: Annotated[Spread, within(1, 24)] = spread(6, 12)
-    dither: bool = True
+    bits: Annotated[Spread, within(1, 24)] = Field(spread(6, 12), description="rounded to a whole number")
+    dither: bool = Field(True, description="triangular noise of two steps before rounding")

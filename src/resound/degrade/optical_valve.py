@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import scipy.signal
-from numpy.typing import NDArray
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
 from resound.degrade.spread import Spread, spread, within
@@ -32,31 +32,42 @@ def through_valve(
     The constant that the bend adds is taken off: a photocell is coupled by a capacitor.
     """
     peak = np.float32(np.abs(audio).max(initial=0))
-    if peak == 0:
+    if peak < np.finfo(np.float32).tiny:
         return audio.copy()
     closing = np.float32(audio.min() * 10 ** (clash_db / 20))
     cut = np.maximum(audio, closing) if clash_db < 0 else audio
-    added = np.zeros_like(audio)
-    if distortion_percent:  # (peak sin)^2 = peak^2 / 2 (1 - cos 2): k = 2 share
-        added += np.float32(2 * distortion_percent / 100 / peak) * cut * cut
-    if cross_percent and sample_rate > 2.5 * SPLIT_HZ:  # (1 + cos)^2 / 4 cos^2 has cos / 4 below: k = 4 share
+    added = cut * cut  # (peak sin)^2 = peak^2 / 2 (1 - cos 2): times 2 share
+    added *= np.float32(2 * distortion_percent / 100 / peak)
+    if cross_percent and sample_rate > 2.5 * SPLIT_HZ:  # (1 + cos)^2 / 4 cos^2 has cos / 4 below: times 4 share
         high = _side(cut, sample_rate, "highpass")
-        splash = _side(high * high, sample_rate, "lowpass")
-        added += (4 * cross_percent / 100 / peak * splash).astype(np.float32)
-    return cut + added - added.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+        high *= high
+        splash = _side(high, sample_rate, "lowpass")
+        splash *= np.float32(4 * cross_percent / 100 / peak)
+        added += splash
+    added -= added.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    added += cut
+    return added
 
 
-def _side(audio: NDArray[Any], sample_rate: int, side: Literal["lowpass", "highpass"]) -> NDArray[Any]:
+def _side(audio: Audio, sample_rate: int, side: Literal["lowpass", "highpass"]) -> Audio:
     """Return one side of the split, as if the first sample had been there for ever: no step at the start."""
     sections = rounded(scipy.signal.butter(2, SPLIT_HZ, side, fs=sample_rate, output="sos"))
-    settled = scipy.signal.sosfilt_zi(sections)[:, np.newaxis] * audio[:, :1]
-    return scipy.signal.sosfilt(sections, audio, axis=1, zi=settled)[0]
+    settled = (scipy.signal.sosfilt_zi(sections)[:, np.newaxis] * audio[:, :1]).astype(np.float32)
+    return scipy.signal.sosfilt(sections.astype(np.float32), audio, axis=1, zi=settled)[0].astype(
+        np.float32, copy=False
+    )
 
 
 class OpticalValve(Degradation):
     """Distortion of an optical track; not on the target."""
 
     apply: ClassVar = staticmethod(through_valve)
-    distortion_percent: Annotated[Spread, within(0, 50)] = spread(2, 6)
-    cross_percent: Annotated[Spread, within(0, 50)] = spread(0, 6)
-    clash_db: Annotated[Spread, within(-40, 40)] = spread(-3, 3)
+    distortion_percent: Annotated[Spread, within(0, 50)] = Field(
+        spread(2, 6), description="second harmonic of a tone at the peak"
+    )
+    cross_percent: Annotated[Spread, within(0, 50)] = Field(
+        spread(0, 6), description="what modulated treble leaves in the bass, relative to the peak"
+    )
+    clash_db: Annotated[Spread, within(-40, 40)] = Field(
+        spread(-3, 3), description="where the ribbons touch, above the negative peak; negative: they cut it"
+    )

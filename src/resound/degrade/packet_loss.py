@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
 from resound.degrade.spread import Spread, spread, within
@@ -82,7 +83,7 @@ class PacketLoss(Degradation):
 
     apply: ClassVar = staticmethod(lose_packets)
     seeded: ClassVar = True
-    percent: Annotated[Spread, within(0, 90)] = spread(1, 15)
-    burst_packets: Annotated[Spread, within(1, 100)] = spread(1, 4)
-    frame_ms: Annotated[Spread, within(1, 200)] = spread(20)
-    concealment: Concealment = "repeat"
+    percent: Annotated[Spread, within(0, 90)] = Field(spread(1, 15), description="packets lost, on the average")
+    burst_packets: Annotated[Spread, within(1, 100)] = Field(spread(1, 4), description="mean length of a loss")
+    frame_ms: Annotated[Spread, within(1, 200)] = Field(spread(20), description="length of a packet")
+    concealment: Concealment = Field("repeat", description="silence, or the last packet fading out")

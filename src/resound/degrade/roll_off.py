@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from resound.degrade.degradation import Audio, Degradation
 from resound.degrade.spread import Spread, spread, within
@@ -71,7 +71,7 @@ def roll_off(
     """Return ``audio`` through a curve, its gains in dB times ``amount``, moved up by ``shift_octaves``.
 
     ``curve="points"`` takes ``points``, ``[[hz, db], ...]``; between points the gain runs straight over octaves, beyond
-    the outermost it holds.  Minimum phase, its delay taken back: nothing moves in time.
+    the outermost it holds.  Minimum phase, its delay taken back: nothing moves in time by more than 0.2 ms.
     """
     written = tuple((float(hz), float(db)) for hz, db in points) if curve == "points" else CURVES[curve]
     if fault := _fault_in(written):
@@ -101,10 +101,10 @@ class RollOff(Degradation):
     """
 
     apply: ClassVar = staticmethod(roll_off)
-    curve: CurveName = "academy"
-    points: tuple[tuple[float, float], ...] = ()
-    amount: Annotated[Spread, within(0, 4)] = spread(1)
-    shift_octaves: Annotated[Spread, within(-4, 4)] = spread(0)
+    curve: CurveName = Field("academy", description="by name, or from the points")
+    points: tuple[tuple[float, float], ...] = Field((), description='[[hz, db], ...] for the curve "points"')
+    amount: Annotated[Spread, within(0, 4)] = Field(spread(1), description="times the gains in dB")
+    shift_octaves: Annotated[Spread, within(-4, 4)] = Field(spread(0), description="moves the curve up in frequency")
 
     @model_validator(mode="after")
     def _check_points(self) -> Self:

@@ -6,6 +6,7 @@ import math
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from resound.audio.segments import resample
 from resound.degrade.degradation import Audio, Degradation
@@ -42,7 +43,9 @@ class Speed(Degradation):
 
     apply: ClassVar = staticmethod(change_speed)
     apply_to_target: ClassVar = staticmethod(change_speed)
-    percent: Annotated[Spread, within(-50, 100)] = spread(-3, 3)
+    percent: Annotated[Spread, within(-50, 100)] = Field(
+        spread(-3, 3), description="faster than right; negative: slower"
+    )
 
     @classmethod
     def n_samples_needed(cls, n_samples: int, **params: Any) -> int:

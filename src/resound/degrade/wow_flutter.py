@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
+from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
 from resound.degrade.spread import Spread, spread, within
@@ -93,9 +94,21 @@ class WowFlutter(Degradation):
     apply: ClassVar = staticmethod(sway)
     apply_to_target: ClassVar = staticmethod(sway)
     seeded: ClassVar = True
-    wow_percent: Annotated[Spread, within(0, 10)] = spread(0.05, 0.4)
-    wow_hz: Annotated[Spread, within(0, 20)] = spread(0.5, 1.3)
-    wow_random_percent: Annotated[Spread, within(0, 10)] = spread(0, 0.1)
-    flutter_percent: Annotated[Spread, within(0, 10)] = spread(0, 0.1)
-    flutter_hz: Annotated[Spread, within(0, 300)] = spread(24, 96, form="one_of")
-    flutter_random_percent: Annotated[Spread, within(0, 10)] = spread(0, 0.05)
+    wow_percent: Annotated[Spread, within(0, 10)] = Field(
+        spread(0.05, 0.4), description="peak deviation of speed, once per turn"
+    )
+    wow_hz: Annotated[Spread, within(0, 20)] = Field(
+        spread(0.5, 1.3), description="turns a second: 0.55, 0.75, 1.3 for 33⅓, 45, 78 rpm"
+    )
+    wow_random_percent: Annotated[Spread, within(0, 10)] = Field(
+        spread(0, 0.1), description="RMS deviation at random, 0.2 to 6 Hz"
+    )
+    flutter_percent: Annotated[Spread, within(0, 10)] = Field(
+        spread(0, 0.1), description="peak deviation of speed, faster than 6 Hz"
+    )
+    flutter_hz: Annotated[Spread, within(0, 300)] = Field(
+        spread(24, 96, form="one_of"), description="24 is a frame of film, 96 a perforation"
+    )
+    flutter_random_percent: Annotated[Spread, within(0, 10)] = Field(
+        spread(0, 0.05), description="RMS deviation at random, 6 to 100 Hz"
+    )

@@ -2,10 +2,11 @@
 
 The carriers of sound (horns, valves, tape, film) are minimum-phase systems, so these are, too: nothing sounds before
 its cause.  Such a filter still delays what it lets through by a few samples; `lead_samples` finds by how many, and they
-are taken back, so that a filtered recording lies on its original.
+are taken back, so that a filtered recording lies on its original.  What remains is dispersion: a band as narrow as a
+telephone's leads in its lowest octave, by up to 0.2 ms of speech.
 
-Processors differ in the last bits of exp, log, tan and complex products.  So coefficients are rounded to fewer digits
-than they have (`rounded`, `FIR_GRID`), and products of spectra go through `einsum`, which is the same everywhere.
+Processors differ in the last bits of exp, log and tan.  So coefficients are rounded to fewer digits than they have
+(`rounded`, `FIR_GRID`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
+from resound.dsp.convolution import blocks_for, filtered, spectrum_of
+
 FIR_GRID = 2.0**-22  # coefficients are multiples of this: noise 105 dB below a response of 0 dB
 LONGEST_RESPONSE_SECONDS = 0.085  # 4096 samples at 48 kHz: enough for a corner at 20 Hz
-BLOCK = 16384  # of the fast convolution, which takes 1.6 ms for 144,000 samples and 4096 taps
 LOWEST_DB = -100.0
 
 
@@ -44,25 +46,12 @@ def minimum_phase_fir(
 
 def filter_fir(audio: NDArray[np.float32], fir: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
     """Return ``(channel, time)`` through an impulse response ``(tap,)``, its delay taken back, as long as it was."""
-    n_samples, past = audio.shape[1], len(fir) - 1
-    lead = lead_samples(fir, sample_rate)
-    out = np.empty(audio.shape, np.float32)
     if not audio.size:
-        return out
-    n_fft = min(max(BLOCK, 2 * len(fir)), scipy.fft.next_fast_len(n_samples + lead + past, real=True))
-    spectrum = scipy.fft.rfft(fir, n_fft)
-    step = n_fft - past
-    n_blocks = -(-(n_samples + lead) // step)
-    for channel, samples in enumerate(audio):
-        padded = np.zeros(past + n_blocks * step, np.float32)
-        padded[past : past + n_samples] = samples
-        whole = np.empty(n_blocks * step, np.float32)
-        for begin in range(0, len(whole), step):
-            block = scipy.fft.rfft(padded[begin : begin + n_fft])
-            product = np.einsum("f,f->f", block, spectrum)
-            whole[begin : begin + step] = scipy.fft.irfft(product, n_fft)[past:]
-        out[channel] = whole[lead : lead + n_samples]
-    return out
+        return audio.copy()
+    lead = lead_samples(fir, sample_rate)
+    padded = np.pad(audio, ((0, 0), (0, lead)))
+    blocks = blocks_for(padded.shape[1], len(fir))
+    return np.ascontiguousarray(filtered(padded, spectrum_of(fir[np.newaxis], blocks), blocks)[:, lead:])
 
 
 def filter_sections(audio: NDArray[np.float32], sections: NDArray[np.float64], sample_rate: int) -> NDArray[np.float32]:
