@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -58,6 +59,7 @@ def scan_command(
     """Make a manifest of a folder, or bring it up to date; headers are read, and of known files not even those."""
     from resound.corpora.manifest import write_manifest
     from resound.corpora.scan import ScanOptions, scan
+    from resound.errors import one_line
 
     options = ScanOptions(
         domain=domain, layout=layout, corpus=name, speaker_from=speaker_from, licence=licence, language=language,
@@ -65,8 +67,8 @@ def scan_command(
         measure_percent=measure, n_jobs=jobs,
     )  # fmt: skip
     target = output or Path(f"{folder.resolve().name or 'corpus'}.jsonl")
-    previous = _previous(target, folder, overwrite=overwrite)
-    with _bar() as progress:
+    with _no_collection(), _bar() as progress:
+        previous = _previous(target, folder, overwrite=overwrite)
         scanned = scan(folder, options, previous, progress)
     typer.echo(_told(scanned, is_rescan=previous is not None))
     if not allow_partial:
@@ -74,7 +76,7 @@ def scan_command(
     write_manifest(target, scanned.manifest, overwrite=overwrite or previous is not None)
     for warning in scanned.warnings:
         _warn(warning)
-    typer.echo(f"\nwritten: {target}")
+    typer.echo(f"\nwritten: {one_line(target)}")
 
 
 @app.command("show")
@@ -205,6 +207,18 @@ def _warn(message: str) -> None:
     from resound.errors import one_line
 
     print(f"resound: warning: {one_line(message)}", file=sys.stderr)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave garbage uncollected: a hundred thousand recordings are none, but to look through them takes time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager

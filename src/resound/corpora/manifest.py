@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +59,8 @@ class Manifest:
 
 
 NAMES = tuple(item.name for item in fields(Recording))
+VALUES = attrgetter(*NAMES)
+ENCODER = json.JSONEncoder(ensure_ascii=False)  # made once: a manifest may have a million lines
 TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(NAMES, (str, type(None))),
     **dict.fromkeys(("n_samples", "sample_rate", "n_channels", "size_bytes", "modified_ns"), (int,)),
@@ -74,13 +77,13 @@ def write_manifest(path: Path, manifest: Manifest, *, overwrite: bool = False) -
     with atomic_file(path, overwrite=overwrite) as temporary, open(temporary, "w", encoding="utf-8") as out:
         out.write(_as_line({"manifest": VERSION, "root": shown, **manifest.about}))
         for recording in manifest.recordings:
-            values = ((name, getattr(recording, name)) for name in NAMES)
+            values = zip(NAMES, VALUES(recording), strict=True)
             out.write(_as_line({name: value for name, value in values if value is not None and value != ""}))
 
 
 def _as_line(values: dict[str, Any]) -> str:
     """Return JSON as people read it, but a name whose bytes are no UTF-8 in escapes, which come back as they were."""
-    text = json.dumps(values, ensure_ascii=False)
+    text = ENCODER.encode(values)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

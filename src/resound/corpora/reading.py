@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from resound.audio.segments import header_of
-from resound.corpora.layout import Facts
 from resound.corpora.ledger import Unusable, dc_of, unusable_of
 from resound.corpora.manifest import Manifest, Recording
-from resound.corpora.measure import measure
 from resound.corpora.splits import hash_percent
 from resound.errors import InputError
 
@@ -24,17 +22,17 @@ FILES_AT_ONCE = 64  # handed to a thread at a time
 Progress = Callable[[int, int], None]  # (files done, files in all)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """A file that belongs to a corpus."""
 
     path: str
     size_bytes: int
     modified_ns: int
-    facts: Facts
+    facts: Mapping[str, Any]  # what its layout says, by the names of `Recording`
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Read:
     """A file as a recording, or why it cannot be one."""
 
@@ -67,7 +65,8 @@ class Known:
             return Read(before)
         if before.bandwidth_hz is None and is_to_measure(item.path, measure_percent):
             return None
-        return Read(replace(before, **_named(item.facts)), item.path in self.dc)
+        recording = _recording(item, before.sample_rate, before.n_samples, before.n_channels, before.bandwidth_hz)
+        return Read(recording, item.path in self.dc)
 
     def change(self, item: Item) -> str:
         """Return how a file that was opened differs from what is known of it."""
@@ -134,15 +133,14 @@ def _read_header(root: Path, item: Item, measure_percent: float) -> Read:
     if not os.access(path, os.R_OK):
         return refused("no permission")
     sample_rate, n_samples, n_channels = header_of(path)
-    shortest = SHORTEST_SECONDS.get(item.facts.domain or "", SHORTEST_OTHERWISE_SECONDS)
+    shortest = SHORTEST_SECONDS.get(item.facts["domain"], SHORTEST_OTHERWISE_SECONDS)
     if n_samples < shortest * sample_rate:
         return refused(f"shorter than {shortest:g} s" if n_samples > 0 else "no samples")
-    recording = Recording(
-        item.path, n_samples, sample_rate, n_channels, size_bytes=item.size_bytes, modified_ns=item.modified_ns,
-        **_named(item.facts),
-    )  # fmt: skip
+    recording = _recording(item, sample_rate, n_samples, n_channels)
     if not is_to_measure(item.path, measure_percent):
         return Read(recording)
+    from resound.corpora.measure import measure  # a rescan that needs no scipy starts a quarter of a second sooner
+
     measured = measure(path, n_samples, sample_rate)
     if measured.why_not is not None:
         return refused(measured.why_not)
@@ -151,13 +149,17 @@ def _read_header(root: Path, item: Item, measure_percent: float) -> Read:
 
 def is_to_measure(path: str, measure_percent: float) -> bool:
     """Tell whether a file is one of those that are decoded; always the same ones for a percentage."""
-    return hash_percent(path) < measure_percent
+    return measure_percent > 0 and hash_percent(path) < measure_percent
 
 
 def _is_same(before: Recording | Unusable, item: Item) -> bool:
     return (before.size_bytes, before.modified_ns) == (item.size_bytes, item.modified_ns)
 
 
-def _named(facts: Facts) -> dict[str, Any]:
-    names = ("speaker", "language", "licence", "split", "group", "role")
-    return {"domain": facts.domain or "", **{name: getattr(facts, name) for name in names}}
+def _recording(
+    item: Item, sample_rate: int, n_samples: int, n_channels: int, bandwidth_hz: float | None = None
+) -> Recording:
+    return Recording(
+        item.path, n_samples, sample_rate, n_channels, bandwidth_hz=bandwidth_hz,
+        size_bytes=item.size_bytes, modified_ns=item.modified_ns, **item.facts,
+    )  # fmt: skip

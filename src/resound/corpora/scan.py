@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from resound.corpora.layout import Facts, Layout, Parts, Tables, Tree
@@ -118,13 +118,16 @@ def _items(
         if domain is None:
             continue
         parts[layout.part(match)] += 1
-        facts = replace(
-            facts,
-            domain=domain,
-            licence=facts.licence or layout.licence or options.licence,
-            language=facts.language or layout.language or options.language,
-        )
-        items.append(Item(path, *walked.recordings[path], facts))
+        named = {
+            "domain": domain,
+            "speaker": facts.speaker,
+            "language": facts.language or layout.language or options.language,
+            "licence": facts.licence or layout.licence or options.licence,
+            "split": facts.split,
+            "group": facts.group,
+            "role": facts.role,
+        }
+        items.append(Item(path, *walked.recordings[path], named))
     return items, outside, parts
 
 

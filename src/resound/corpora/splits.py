@@ -45,13 +45,13 @@ def with_splits(recordings: Sequence[Recording], rule: SplitRule) -> list[Record
     own = {item.split for item in recordings} & set(SPLITS) if rule.keep_own else set()
     if not own and len({key_of(item, rule.by) for item in recordings}) == 1:
         return [replace(item, split="train") for item in recordings]
-    return [replace(item, split=_split_of(item, rule, own)) for item in recordings]
+    drawn = {key: _drawn(key, rule, own) for key in {key_of(item, rule.by) for item in recordings}}
+    splits = [str(item.split) if item.split in own - {"train"} else drawn[key_of(item, rule.by)] for item in recordings]
+    return [replace(item, split=split) for item, split in zip(recordings, splits, strict=True)]
 
 
-def _split_of(item: Recording, rule: SplitRule, own: set[str | None]) -> str:
-    if rule.keep_own and item.split in ("valid", "test"):
-        return str(item.split)
-    place = hash_percent(f"{rule.corpus}\0{key_of(item, rule.by)}")
+def _drawn(key: str, rule: SplitRule, own: set[str | None]) -> str:
+    place = hash_percent(f"{rule.corpus}\0{key}")
     # From the two ends: more test leaves the validation as it is.
     if "valid" not in own and place < rule.valid_percent:
         return "valid"
