@@ -19,9 +19,9 @@ def low_passed(sound: np.ndarray, cutoff_hz: float, sample_rate: int) -> np.ndar
     return scipy.signal.sosfilt(scipy.signal.ellip(12, 0.5, 100, cutoff_hz, fs=sample_rate, output="sos"), sound)
 
 
-@pytest.mark.parametrize("sample_rate", [8000, 16000, 44100, 48000, 96000])
+@pytest.mark.parametrize("sample_rate", [8, 250, 8000, 16000, 44100, 48000, 96000])
 def test_white_noise_reaches_half_the_sample_rate(sample_rate):
-    assert bandwidth_hz(noise(3, sample_rate), sample_rate) == sample_rate / 2
+    assert bandwidth_hz(noise(3 if sample_rate > 1000 else 100, sample_rate), sample_rate) == sample_rate / 2
 
 
 @pytest.mark.parametrize("original_rate", [8000, 11025, 16000, 22050, 32000])

@@ -26,7 +26,7 @@ app = typer.Typer(
 
 @app.command("scan")
 def scan_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that the corpus lies in.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", readable=False, help="The folder that the corpus lies in.")],
     domain: Annotated[
         str | None,
         typer.Option(
@@ -81,7 +81,7 @@ def scan_command(
 
 @app.command("show")
 def show_command(
-    manifests: Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="Manifests, shown together.")],
+    manifests: Annotated[list[Path], typer.Argument(metavar="MANIFEST...", readable=False, help="Shown together.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Another number samples other files' bandwidth.")] = 0,
 ) -> None:  # fmt: skip
@@ -99,7 +99,7 @@ def show_command(
 
 @app.command("check")
 def check_command(
-    manifests: Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="Manifests.")],
+    manifests: Annotated[list[Path], typer.Argument(metavar="MANIFEST...", readable=False, help="Manifests.")],
     copies: Annotated[bool, typer.Option("--copies", help="Look for files of the same content as well.")] = False,
 ) -> None:  # fmt: skip
     """Check that all files are still there, of the same size, and none twice; exit status 1 where not."""

@@ -45,9 +45,10 @@ def bandwidth_hz(audio: NDArray, sample_rate: float) -> float:
 def _band_powers(audio: NDArray, sample_rate: float) -> NDArray:
     """Return the power of bands `BAND_HZ` wide, ``(frame, band)``, without frames of digital silence."""
     n_samples = audio.shape[1]
-    length = min(2 * scipy.fft.next_fast_len(round(FRAME_SECONDS * sample_rate / 2), real=True), n_samples)
     if n_samples < SHORTEST_SAMPLES:
         return np.zeros((0, 0))
+    half = max(round(FRAME_SECONDS * sample_rate), SHORTEST_SAMPLES) // 2
+    length = min(2 * scipy.fft.next_fast_len(half, real=True), n_samples)
     n_frames = min(n_samples // length, MAX_FRAMES)
     starts = np.linspace(0, n_samples - length, n_frames).astype(int)
     frames = np.stack([audio[:, start : start + length] for start in starts]).astype(np.float32, copy=False)

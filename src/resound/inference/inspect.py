@@ -14,14 +14,13 @@ from resound.audio.files import open_reader
 from resound.audio.formats import BITS, Format
 from resound.classic.declick import Declick
 from resound.classic.dehum import WORKING_RATE, DehumConfig, find_comb, held_lines
+from resound.dsp.bandwidth import bandwidth_hz
 from resound.dsp.levels import LevelMeter
-from resound.dsp.spectral import frame_length_for, hann, stft
 from resound.errors import InputError
 from resound.inference.offline import SAMPLE_RATES
 from resound.metrics import frame_powers
 
 BLOCK_SECONDS = 20.0
-BANDWIDTH_DROP_DB = 70.0  # below the strongest third of an octave
 PROGRESS = Callable[[float, "float | None"], None]
 
 
@@ -80,8 +79,7 @@ class Survey:
         self.form = form
         self.meter = LevelMeter(form.sample_rate, form.n_channels)
         self._powers: list[NDArray] = []
-        self._length = frame_length_for(form.sample_rate, 0.04)
-        self._spectrum = np.zeros(self._length // 2 + 1)
+        self._bandwidths_hz: list[float] = []  # of each block, 0 where it is silent
         self._declick = Declick(form.sample_rate)
         self._n_clicks = 0
         self._combs: list[tuple[float, tuple[int, ...]] | None] = []
@@ -91,10 +89,7 @@ class Survey:
         self.meter.add(block)
         mono = block.mean(axis=0) if len(block) > 1 else block[0]
         self._powers.append(frame_powers(mono, self.form.sample_rate))
-        frames = stft(mono, self._length, self._length // 2, hann(self._length, np.float64))
-        # Without those over the block's ends: to cut is to click, on all frequencies.
-        n_inside = 2 * (len(mono) // self._length) - 1 if len(mono) >= self._length else 0
-        self._spectrum += np.sum(np.abs(frames[1 : 1 + n_inside] if n_inside else frames) ** 2, axis=0)
+        self._bandwidths_hz.append(bandwidth_hz(block, self.form.sample_rate))
         if self.form.sample_rate >= SAMPLE_RATES[0]:  # else nothing of what follows could be sound
             self._listen_for_damage(mono)
 
@@ -144,16 +139,9 @@ class Survey:
         return float(10 * np.log10(np.quantile(powers, 0.05))) if len(powers) else None
 
     def _bandwidth_hz(self) -> int | None:
-        """Highest frequency whose sixth of an octave lies within `BANDWIDTH_DROP_DB` of the strongest."""
-        if not self._spectrum.any():
-            return None
-        bins = np.arange(len(self._spectrum))
-        low, high = np.floor(bins * 2 ** (-1 / 12)).astype(int), np.ceil(bins * 2 ** (1 / 12)).astype(int) + 1
-        total = np.concatenate([[0.0], np.cumsum(self._spectrum)])
-        high = np.minimum(high, len(bins))
-        density = (total[high] - total[low]) / (high - low)
-        strong = density > density[1:].max() * 10 ** (-BANDWIDTH_DROP_DB / 10)
-        return round(float(np.flatnonzero(strong)[-1] * self.form.sample_rate / self._length))
+        """Bandwidth of the widest tenth of the blocks: a song between speeches counts, a splice does not."""
+        heard = [found for found in self._bandwidths_hz if found > 0]
+        return round(float(np.quantile(heard, 0.9, method="higher"))) if heard else None
 
     def _hum(self) -> tuple[float, tuple[int, ...]] | None:
         """Hum found in at least half of the blocks: its median frequency, and the harmonics of the block nearest it."""
