@@ -25,11 +25,16 @@ def load_config(model: type[Model], path: Path | None = None, overrides: Sequenc
     values = read_yaml(path) if path else {}
     for word in overrides:
         set_dotted(values, word)
+    return validated(model, values, str(path) if path else "")
+
+
+def validated(model: type[Model], values: Any, where: str = "") -> Model:
+    """Return ``model`` filled from a mapping; ``where`` begins the error.  Raises `ConfigError`."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        where = f"{path}: " if path else ""
-        raise ConfigError(where + "; ".join(explain(fault, model) for fault in error.errors())) from None
+        faults = "; ".join(explain(fault, model) for fault in error.errors())
+        raise ConfigError(f"{where}: {faults}" if where else faults) from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import typer
 
-from resound.cli import corpus, degrade, demo, harvest, info, restore, rooms
+from resound.cli import corpus, degrade, demo, harvest, info, prepare, restore, rooms
 from resound.errors import ResoundError, one_line
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("info")(info.command)
 app.command("harvest")(harvest.command)
 app.command("demo")(demo.command)
 app.command("degrade")(degrade.command)
+app.command("prepare")(prepare.command)
 app.command("rooms")(rooms.command)
 app.add_typer(corpus.app, name="corpus")
 

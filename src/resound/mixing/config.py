@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, TypeAdapter, model_validator
 
-from resound.config import load_config
+from resound.config import read_yaml, set_dotted, validated
 from resound.degrade.chain import Chain, load_chain
 from resound.degrade.spread import Spread, spread, within
 from resound.errors import ConfigError
@@ -147,12 +147,15 @@ MIXING: TypeAdapter[Any] = TypeAdapter(MixingConfig)
 
 def load_mixing(path: Path | None, overrides: Sequence[str] = ()) -> EnhancementConfig | SeparationConfig | PairsConfig:
     """Return the settings in a YAML file, changed by words such as ``n_examples=500``.  Raises `ConfigError`."""
-    from resound.config import read_yaml, set_dotted
-
     values = read_yaml(path) if path else {}
     for word in overrides:
         set_dotted(values, word)
+    return mixing_from(values, str(path) if path else "")
+
+
+def mixing_from(values: dict[str, Any], where: str = "") -> EnhancementConfig | SeparationConfig | PairsConfig:
+    """Return the settings in a mapping; ``where`` begins the error.  Raises `ConfigError`."""
     task = values.get("task", "enhance")
-    if task not in _TASKS:
-        raise ConfigError(f"{path}: task is {', '.join(_TASKS)}, not {task!r}")
-    return load_config(_TASKS[task], path, overrides)  # type: ignore[return-value]
+    if not isinstance(task, str) or task not in _TASKS:
+        raise ConfigError(f"{where or 'settings'}: task is {', '.join(_TASKS)}, not {task!r}")
+    return validated(_TASKS[task], values, where)  # type: ignore[return-value]

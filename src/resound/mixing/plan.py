@@ -1,0 +1,111 @@
+"""The plan of a prepared set: what to write, where, and which part of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from resound.config import read_yaml, set_dotted, validated
+from resound.errors import ConfigError
+from resound.mixing.config import Common, mixing_from
+from resound.mixing.denoisers import DenoiserConfig
+from resound.mixing.example import shard
+from resound.mixing.identity import material_of, settings_of
+from resound.mixing.items import ItemSettings, Kind
+
+VERSION = 1  # of the folder's layout
+
+
+class Shard(NamedTuple):
+    """Every ``of``-th example, from the ``number``-th on, counted from 1."""
+
+    number: int = 1
+    of: int = 1
+
+
+WHOLE = Shard()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to write, and where."""
+
+    mixing: Common
+    folder: Path
+    denoiser: DenoiserConfig | None = None
+    n_examples: int = 0  # 0: as many as the config says
+    epoch: int = 0
+    kind: Kind = "flac24"
+    shard: Shard = WHOLE
+
+    @property
+    def count(self) -> int:
+        """Examples in the whole set."""
+        return self.n_examples or self.mixing.n_examples
+
+    @property
+    def indices(self) -> range:
+        """The examples of this shard."""
+        return shard(self.count, rank=self.shard.number - 1, n_ranks=self.shard.of)
+
+    @property
+    def items(self) -> ItemSettings:
+        """How each example is made and written."""
+        return ItemSettings(self.mixing, self.denoiser, self.folder, self.epoch, self.kind)
+
+    def facts(self) -> dict[str, Any]:
+        """Return all that decides what is in the files, as plain JSON."""
+        settings = settings_of(self.mixing)
+        settings.pop("n_examples")  # more can be added later; the first ones stay what they are
+        denoiser = settings_of(self.denoiser) if self.denoiser else None
+        return {
+            "format": VERSION,
+            "resound": version("resound"),
+            "config": settings,
+            "denoiser": denoiser,
+            "epoch": self.epoch,
+            "n_per_epoch": self.mixing.n_examples if self.epoch else None,  # where later epochs begin
+            "kind": self.kind,
+            "material": material_of({"config": settings, "denoiser": denoiser}),
+        }
+
+    @property
+    def hours(self) -> float:
+        """Length of the whole set, one side."""
+        return self.count * self.mixing.segment_seconds / 3600
+
+
+def load_plan(path: Path, overrides: Sequence[str] = (), **options: Any) -> Plan:
+    """Return the plan of a YAML file for mixing that may hold ``denoiser:`` too; ``options`` are fields of `Plan`.
+
+    Raises `ConfigError`.
+    """
+    values = read_yaml(path)
+    for word in overrides:
+        set_dotted(values, word)
+    denoiser = values.pop("denoiser", None)
+    mixing = mixing_from(values, str(path))
+    return Plan(mixing, denoiser=_denoiser(denoiser, str(path)), **options)
+
+
+def _denoiser(written: Any, where: str) -> DenoiserConfig | None:
+    if written is None:
+        return None
+    if isinstance(written, str):
+        written = {"with": written}
+    if not isinstance(written, dict):
+        raise ConfigError(f"{where}: denoiser is {written!r:.40}; write it as 'denoiser: {{with: deep-filter}}'")
+    return validated(DenoiserConfig, written, f"{where}: denoiser")
+
+
+def read_shard(text: str) -> Shard:
+    """Return the shard that ``2/8`` names.  Raises `ConfigError`."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    chosen = Shard(int(found[1]), int(found[2])) if found else Shard(0, 0)
+    if not 1 <= chosen.number <= chosen.of:
+        raise ConfigError(f"--shard is {text!r}; write i/n, from 1/n to n/n, such as 2/8")
+    return chosen

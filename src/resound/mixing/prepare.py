@@ -1,0 +1,129 @@
+"""Writes a mixed set to disk: one folder for each side of the examples, a manifest, and all that was drawn.
+
+::
+
+    DIR/prepare.json        what the set is made from; a run with anything else is refused
+    DIR/clean/000123.flac   one file for each example, by number (to separate: mix/, s1/, s2/)
+    DIR/degraded/000123.flac
+    DIR/examples.jsonl      one line for each example: parameters, ratios, sizes and checksums
+    DIR/manifest.jsonl      one line for each file, as `resound.corpora.manifest` has it
+    DIR/.journal/           while it is being made: which examples are whole
+
+The two lists appear when all examples are there, whichever shards and runs made them, and are the same then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import partial
+
+from resound.errors import ConfigError, InputError, OutputError
+from resound.inference.workers import count_of_jobs, map_in_order
+from resound.mixing.denoisers import open_denoiser
+from resound.mixing.items import BITS, ItemMaker, Job, Outcome
+from resound.mixing.journal import Journal, Records, journals_in
+from resound.mixing.plan import Plan
+from resound.mixing.set_folder import (
+    EXAMPLES,
+    begin,
+    check_folder,
+    free_bytes,
+    is_there,
+    remove_partial,
+    write_lists,
+)
+from resound.mixing.stream import open_examples
+from resound.mixing.summary import Summary
+
+FLAC_SHARE = 0.8  # of the size of the samples, measured on speech in noise at 24 bits; clean sides take less
+FAILURES_IN_A_ROW = 20  # after which the rest is not tried
+
+
+class Preparation:
+    """A set on its way to disk: check, announce, run, finish."""
+
+    def __init__(self, plan: Plan, *, overwrite: bool = False) -> None:
+        """Check all that can be known before.  Raises `ConfigError`, `InputError`, `OutputError`."""
+        self.plan = plan
+        if plan.count < 1 or plan.epoch < 0:
+            raise ConfigError(f"--count is {plan.count}, --epoch {plan.epoch}; give at least 1 and 0")
+        self.skipped_before = open_examples(plan.mixing).skipped  # by the material as a whole, as pairs with one side
+        if plan.denoiser:
+            open_denoiser(plan.denoiser)
+        self._facts = plan.facts()
+        self._overwrite = overwrite
+        check_folder(plan.folder, self._facts, overwrite=overwrite)
+        self._records = Records([] if overwrite else [plan.folder / EXAMPLES, *journals_in(plan.folder)])
+        self.n_recorded = sum(index in self._records for index in plan.indices)
+        if not overwrite:  # what will be removed first makes room
+            self._check_space()
+
+    @property
+    def bytes_needed(self) -> int:
+        """Roughly what the examples of this shard that are still to be made take on disk."""
+        n_missing = len(self.plan.indices) - self.n_recorded
+        n_samples = self.plan.mixing.segment_samples * len(self.plan.items.sides) * self.plan.mixing.n_channels
+        share = 1 if self.plan.kind == "wav" else FLAC_SHARE
+        return round(n_missing * n_samples * BITS[self.plan.kind] / 8 * share)
+
+    def announce(self) -> str:
+        """Return one line about what will be written."""
+        plan = self.plan
+        of_them = f", of which {len(plan.indices)} in shard {plan.shard.number}/{plan.shard.of}" * (plan.shard.of > 1)
+        there = f"; {self.n_recorded} are there already" if self.n_recorded else ""
+        form = "32-bit float WAV" if plan.kind == "wav" else f"{BITS[plan.kind]}-bit FLAC"
+        return (
+            f"{plan.folder}: {plan.count} examples ({plan.hours:.2f} h){of_them}{there}; "
+            f"{' + '.join(plan.items.sides)} as {form}, about {self.bytes_needed / 1e9:.2f} GB to write, "
+            f"{free_bytes(plan.folder) / 1e9:.1f} GB free"
+        )
+
+    def run(self, n_jobs: int = 1) -> Generator[Outcome]:
+        """Yield what becomes of each example of the shard, in order.
+
+        May be interrupted at any time: what was yielded is kept.  Raises `OutputError` where the disk is full or a
+        worker was killed, `InputError` where one example after the other fails.
+        """
+        plan = self.plan
+        begin(plan, self._facts, overwrite=self._overwrite)
+        failures = 0
+        with Journal(plan.folder, *plan.shard) as journal:
+            remove_partial(plan)
+            jobs = (Job(index, (self._records.get(index) or {}).get("files")) for index in plan.indices)
+            for outcome in map_in_order(partial(ItemMaker, plan.items), jobs, count_of_jobs(n_jobs)):
+                if outcome.record is not None:
+                    journal.append(outcome.record)
+                failures = failures + 1 if outcome.error else 0
+                yield outcome
+                if failures == FAILURES_IN_A_ROW:
+                    raise InputError(f"{failures} examples in a row failed, the last because: {outcome.error}")
+
+    def finish(self) -> Summary:
+        """Return what there is now; once all examples of all shards are there, write the two lists."""
+        while True:
+            try:
+                return self._finish()
+            except FileNotFoundError:  # another shard has just finished all and cleared the journals away
+                continue
+
+    def _finish(self) -> Summary:
+        plan = self.plan
+        records = Records([plan.folder / EXAMPLES, *journals_in(plan.folder)])
+        missing = sum(not is_there(plan.folder, records.get(index)) for index in range(plan.count))
+        summary = Summary(plan.count, missing)
+        for index in plan.indices if missing else range(plan.count):
+            record = records.get(index)
+            if record is not None:
+                summary.add(record)
+        summary.skipped.update(self.skipped_before)
+        if not missing:
+            write_lists(plan, records)
+        return summary
+
+    def _check_space(self) -> None:
+        free = free_bytes(self.plan.folder)
+        if self.bytes_needed > free:
+            raise OutputError(
+                f"{self.plan.folder}: about {self.bytes_needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are "
+                "free; free some space, choose another folder with -o, or lower --count"
+            )
