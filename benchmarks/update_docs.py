@@ -1,10 +1,10 @@
 """Writes the parts of the documentation that are made by programs: measured tables, the table of settings, the picture.
 
 Each part stands in a page between two comment lines, ``<!-- made by: NAME -->`` and ``<!-- end: NAME -->``; what is
-between them is replaced.  ``settings`` takes no time, ``picture`` seconds, ``vintage`` a minute or two, ``quality``
-ten, ``speed`` ten, and ``memory`` half an hour.
+between them is replaced.  ``settings``, ``degradations`` and ``chains`` take no time, ``picture`` seconds, ``vintage``
+a minute or two, ``quality`` ten, ``speed`` ten, and ``memory`` half an hour.
 
-    python benchmarks/update_docs.py settings
+    python benchmarks/update_docs.py settings degradations chains
     python benchmarks/update_docs.py quality vintage picture --data ../shared/data
     python benchmarks/update_docs.py speed memory
     python benchmarks/update_docs.py settings --check       # changes nothing; exit status 1 where the page is behind
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
     "settings": "docs/classic.md",
+    "degradations": "docs/degradations.md",
+    "chains": "docs/degradations.md",
     "quality": "docs/measurements.md",
     "vintage": "docs/measurements.md",
     "speed": "docs/measurements.md",
@@ -56,6 +58,33 @@ def settings_text() -> str:
         ]
         parts.append("\n".join(["| setting | default | range | what it does |", "| --- | --- | --- | --- |", *rows]))
     return "\n\n".join(parts)
+
+
+def degradations_text() -> str:
+    """Return a table of all degradations, each with a link to its section."""
+    from resound.degrade.catalogue import summary
+    from resound.degrade.registry import DEGRADATIONS
+
+    page_of = {name: page for page in sorted((ROOT / "docs/degradations").glob("*.md")) for name in names_on(page)}
+    rows = [f"| [{name}](degradations/{page_of[name].name}#{name}) | {summary(name)} |" for name in DEGRADATIONS]
+    return "\n".join(["| degradation | what it is |", "| --- | --- |", *rows])
+
+
+def names_on(page: Path) -> list[str]:
+    """Return the degradations that the build writes out on a page."""
+    marks = re.findall(r"<!-- degradations: (.+) -->", page.read_text(encoding="utf-8"))
+    return [name.strip() for mark in marks for name in mark.split(",")]
+
+
+def chains_text() -> str:
+    """Return a table of the chains that come with the package."""
+    from resound.degrade.chain import chain_names, load_chain
+
+    rows = [f"| [{name}](degradations/chains.md#{name}) | {load_chain(name).about} |" for name in chain_names()]
+    return "\n".join(["| chain | what it is |", "| --- | --- |", *rows])
+
+
+WRITTEN = {"settings": settings_text, "degradations": degradations_text, "chains": chains_text}
 
 
 def shown(value: object) -> str:
@@ -134,7 +163,7 @@ def main() -> None:
             draw_picture(arguments.data)
             continue
         page = ROOT / PAGES[name]
-        text = settings_text() if name == "settings" else measured_text(name, arguments.data)
+        text = WRITTEN[name]() if name in WRITTEN else measured_text(name, arguments.data)
         whole = replace_part(page, name, text)
         if whole == page.read_text(encoding="utf-8"):
             continue

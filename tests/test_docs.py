@@ -8,14 +8,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
+PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
 
 
-def test_the_table_of_settings_is_that_of_the_models():
+def test_the_tables_are_those_of_the_code():
+    names = ["settings", "degradations", "chains"]
     checked = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "update_docs.py", "settings", "--check"], capture_output=True, text=True
+        [sys.executable, ROOT / "benchmarks" / "update_docs.py", *names, "--check"], capture_output=True, text=True
     )
-    assert checked.returncode == 0, f"run 'python benchmarks/update_docs.py settings': {checked.stderr}"
+    assert checked.returncode == 0, f"run 'python benchmarks/update_docs.py {' '.join(names)}': {checked.stderr}"
+
+
+@pytest.mark.parametrize("kind", ["degradations", "chains"])
+def test_each_degradation_and_chain_is_written_out_once(kind):
+    from resound.degrade.chain import DEGRADATIONS, chain_names
+
+    pages = [page.read_text(encoding="utf-8") for page in ROOT.glob("docs/degradations/*.md")]
+    marks = [mark for page in pages for mark in re.findall(rf"<!-- {kind}: (.+) -->", page)]
+    named = [name.strip() for mark in marks for name in mark.split(",")]
+    assert sorted(named) == sorted(DEGRADATIONS if kind == "degradations" else chain_names())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -9,7 +9,15 @@ import sys
 import numpy as np
 import pytest
 
-from resound.degrade.chain import DEGRADATIONS, apply_chain, chain_names, load_chain, n_samples_needed
+from conftest import write_wav
+from resound.degrade.chain import (
+    DEGRADATIONS,
+    apply_chain,
+    chain_names,
+    load_chain,
+    n_samples_needed,
+    read_degradation,
+)
 from signals import speech_like
 
 RATE = 48000
@@ -59,16 +67,17 @@ def differing(chains, **environment):
 
 
 @pytest.fixture(scope="module")
-def chains():
-    """What each preset, and each degradation that needs no recordings, draws for some seeds."""
+def chains(tmp_path_factory):
+    """What each preset and each degradation draws for some seeds."""
+    bank = str(write_wav(tmp_path_factory.mktemp("bank") / "0.wav", speech_like(2.0, 16000)[np.newaxis], rate=16000))
     drawn = {
         f"{name} {seed}": load_chain(name).draw(np.random.default_rng(seed))
         for name in chain_names()
         for seed in (1, 2)
     }
     for name, kind in DEGRADATIONS.items():
-        if not any(field.is_required() for field in kind.model_fields.values()):
-            drawn[f"{name} alone"] = [{name: kind().draw(np.random.default_rng(1))}]
+        made = read_degradation(name, {"bank": bank} if "bank" in kind.model_fields else None)
+        drawn[f"{name} alone"] = [{name: made.draw(np.random.default_rng(1))}]
     return drawn
 
 

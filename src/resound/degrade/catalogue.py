@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from resound.degrade.chain import CHAINS, DEGRADATIONS, chain_names, load_chain
+from resound.degrade.chain import CHAINS, chain_names, load_chain
+from resound.degrade.registry import DEGRADATIONS
 from resound.degrade.spread import Spread, Within
 from resound.errors import ConfigError, did_you_mean
 
@@ -36,7 +37,8 @@ class Setting(NamedTuple):
 
 def about(name: str) -> str:
     """Return the first paragraph of a degradation's docstring, in one line."""
-    return " ".join(inspect.cleandoc(DEGRADATIONS[name].__doc__ or "").split("\n\n")[0].split())
+    paragraph = inspect.cleandoc(DEGRADATIONS[name].__doc__ or "").split("\n\n")[0]
+    return " ".join(paragraph.replace("``", "`").split())
 
 
 def summary(name: str) -> str:

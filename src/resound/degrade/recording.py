@@ -79,7 +79,7 @@ def degrade_recording(
     """Write a degraded copy of a recording, or of the sound of a video, at its rate, channels and bit depth.
 
     What exceeds full scale is never clipped: then a file that holds integers becomes 32-bit float, with a warning.  The
-    whole recording is in memory, a few times over as float32: an hour of 48 kHz stereo takes about 5 GB.  Raises
+    whole recording is in memory, a few times over as float32: an hour of 48 kHz stereo takes about 9 GB.  Raises
     `InputError`, `OutputError`.
     """
     _check_apart(source, output)
