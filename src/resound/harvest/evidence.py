@@ -31,7 +31,7 @@ BAND_EDGES_HZ = (
     *(150.0, 300.0, 450.0, 600.0, 800.0, 1000.0, 1300.0, 1700.0, 2200.0, 2800.0, 3500.0, 4300.0, 5200.0, 6300.0),
     *(7500.0, 9000.0, 12000.0),
 )
-TICK = 4.5  # a sample so many standard deviations from zero is a tick's
+TICK = 3.0  # a sample so many standard deviations from zero is a tick's
 PITCH_SECONDS = 0.075
 PITCH_HZ = (70.0, 420.0)
 PITCH_BAND_HZ = (150.0, 3500.0)

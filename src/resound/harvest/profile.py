@@ -36,9 +36,11 @@ from resound.harvest.ticks import CrackleProfile, TickCounter
 MOST_NOISE_SECONDS = 60.0
 ENOUGH_NOISE_SECONDS = 2.0
 LEAST_NOISE_SECONDS = 0.3
-# Stretches to measure in may be shorter than those to keep: there are many of them, and they are not listened to.
-SHORTEST_STRETCH_SECONDS, STRETCH_GUARD_SECONDS = 0.2, 0.05
+# Stretches to measure in may be shorter than those to keep, for they are not listened to, and more may happen in them:
+# without those that hold a tick, the rate of ticks would come out too low.
+SHORTEST_STRETCH_SECONDS, STRETCH_GUARD_SECONDS, MOTION_ROOM = 0.2, 0.05, 2.5
 SHORTEST_QUIET_SECONDS = 0.1
+LOWEST_HZ = 44.0  # where the lowest third octave begins: what lies below is not heard
 HUM_BLOCK_SECONDS = 20.0
 LOUD_DB = 8.0  # above the floor: there the programme's spectrum is taken
 HEARD_OVER_NOISE = 2.0  # a step is programme where the power is so many times the noise's
@@ -101,8 +103,7 @@ def measure_profile(source: Source, config: HarvestConfig | None = None) -> Nois
     """Return the noise profile of a recording.  Raises `InputError`, also where there is no moment of noise in it."""
     config = config or HarvestConfig()
     evidence, form = listen(source)
-    brief = {"min_seconds": SHORTEST_STRETCH_SECONDS, "max_seconds": None, "guard_seconds": STRETCH_GUARD_SECONDS}
-    verdict = find_stretches(evidence, form.sample_rate, config.model_copy(update=brief))
+    verdict = find_stretches(evidence, form.sample_rate, to_measure_in(config))
     measures = measure(evidence, config)
     spans, noise_from = noise_spans(evidence, measures, verdict, form.sample_rate, config)
     if sum(end - first for first, end in spans) < LEAST_NOISE_SECONDS * form.sample_rate:
@@ -125,6 +126,18 @@ def measure_profile(source: Source, config: HarvestConfig | None = None) -> Nois
         revolution=measure_revolution(slow_db, is_noise, evidence.step_seconds),
         sprocket=tuple(sway for sway in sways if sway),
     )
+
+
+def to_measure_in(config: HarvestConfig) -> HarvestConfig:
+    """Return the limits for noise that is measured, not kept."""
+    room = {
+        "min_seconds": SHORTEST_STRETCH_SECONDS,
+        "max_seconds": None,
+        "guard_seconds": STRETCH_GUARD_SECONDS,
+        "modulation_db": MOTION_ROOM * config.modulation_db,
+        "modulation_band_db": MOTION_ROOM * config.modulation_band_db,
+    }
+    return config.model_copy(update=room)
 
 
 def noise_spans(
@@ -241,11 +254,12 @@ def programme_powers(evidence: Evidence, noise_power: float) -> ProgrammePowers 
         return None
     held_steps = round(HANGOVER_SECONDS / evidence.step_seconds)
     held = scipy.ndimage.maximum_filter1d(power, held_steps, origin=(held_steps - 1) // 2, mode="constant")
-    # Thresholds fall in steps of a fifth of a dB: the first whose margin is reached is the one.
-    for threshold in float(power.max()) * 10 ** (-np.arange(0, 80, 0.2) / 10):
+    active = energy / np.count_nonzero(power)
+    # Thresholds rise in steps of a fifth of a dB, and the margins above them fall: the first that is too small is it.
+    for threshold in float(power.max()) * 10 ** (np.arange(-80, 0, 0.2) / 10):
         active = energy / np.count_nonzero(held >= threshold)
-        if active / threshold >= 10 ** (MARGIN_DB / 10):
-            return ProgrammePowers(active, energy / len(power))
+        if active / threshold < 10 ** (MARGIN_DB / 10):
+            break
     return ProgrammePowers(active, energy / len(power))
 
 
@@ -264,7 +278,7 @@ def summarise(
     hum = heard.hum.result(programme.active if programme else heard.noise_power())
     noise = without_hum(heard.noise_spectrum.power, hz, hum.frequency_hz if hum else None)
     centres_hz, noise_bands = third_octaves(noise, hz)
-    noise_power = float(noise_bands.sum())
+    noise_power = float(noise[int(LOWEST_HZ / hz) :].sum())
     reference = programme.active if programme else noise_power
     loud = np.maximum(heard.loud_spectrum.power - heard.noise_spectrum.power, 0)
     loud_bands = third_octaves(loud, hz)[1]

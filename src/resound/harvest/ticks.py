@@ -72,7 +72,7 @@ class TickCounter:
         median_db, spread_db = truncated_normal(certain, cut_db)
         share_above = float(scipy.special.ndtr((median_db - cut_db) / spread_db))
         return CrackleProfile(
-            per_second=round(len(certain) / share_above / self.seconds, 2),
+            per_second=round(max(len(certain) / share_above, len(peaks)) / self.seconds, 2),
             found_per_second=round(len(peaks) / self.seconds, 2),
             peak_db=round(median_db, 1),
             spread_db=round(spread_db, 1),
