@@ -103,7 +103,7 @@ def open_writer(
         container = video.open_container_writer(path, source, audio_codec=audio_codec, overwrite=overwrite)
         container.warnings += _another_kind(path, source.path)
         return container
-    _check_suffix(path)
+    check_suffix(path)
     if audio_codec is not None:
         raise OutputError(
             f"{path}: {suffix} has its own codec, {audio_codec!r} cannot be had; leave it out or write .mka"
@@ -133,7 +133,7 @@ def open_plain_writer(
 ) -> Writer:
     """Return a writer for a sound file without metadata, which holds ``storage`` exactly if its kind can."""
     path = Path(path)
-    _check_suffix(path)
+    check_suffix(path)
     plain = Format(
         container="",
         codec="",
@@ -206,7 +206,7 @@ def _check_not_source(path: Path, source: Path) -> None:
         raise OutputError(f"{path}: is the input itself, which is never overwritten; give another name with -o")
 
 
-def _check_suffix(path: Path) -> None:
+def check_suffix(path: Path) -> None:
     """Raise `OutputError` for a suffix that says nothing about how to write."""
     suffix = path.suffix.lower()
     if suffix in pcm.CONTAINERS:

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from resound.audio.atomic import atomic_file, check_free
-from resound.audio.files import open_plain_writer, open_reader
+from resound.audio.files import check_suffix, open_plain_writer, open_reader
 from resound.audio.formats import BITS, Format, Storage
 from resound.audio.pcm import CONTAINERS
 from resound.degrade.chain import Chain, Drawn, apply_chain, read_drawn
@@ -83,6 +83,7 @@ def degrade_recording(
     `InputError`, `OutputError`.
     """
     _check_apart(source, output)
+    check_suffix(output)
     check_free(output, overwrite=overwrite)
     audio, form, warnings = read_whole(source, audio_track=audio_track)
     try:
@@ -111,8 +112,7 @@ def read_whole(source: Path, *, audio_track: int | None = None) -> tuple[Audio, 
 
 def storage_for(output: Path, storage: Storage, peak: float) -> tuple[Storage, list[str]]:
     """Return how to store a peak, and a warning where that is not as it was.  Raises `OutputError`."""
-    container = CONTAINERS.get(output.suffix.lower())
-    holds_float = container is None or "FLOAT" in soundfile.available_subtypes(container)
+    holds_float = "FLOAT" in soundfile.available_subtypes(CONTAINERS[output.suffix.lower()])
     largest = 1.0 if storage.startswith("float") else 1 - 2.0 ** (1 - BITS[storage])
     if peak <= largest or (storage.startswith("float") and holds_float):
         return storage, []
