@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import secrets
 import struct
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import soundfile
@@ -217,9 +217,23 @@ def encoded(stored: NDArray, sample_rate: int, kind: Kind) -> bytes:
     interleaved = _interleaved(stored, kind)
     if kind == "wav":  # not by libsndfile, which puts the time of day into float files
         return _wav_header(len(stored), sample_rate, interleaved.nbytes) + interleaved.tobytes()
-    buffer = io.BytesIO()
-    soundfile.write(buffer, interleaved, sample_rate, format="FLAC", subtype=f"PCM_{BITS[kind]}")
-    return buffer.getvalue()
+    with _unnamed_file() as file:
+        form = {"format": "FLAC", "subtype": f"PCM_{BITS[kind]}"}
+        with soundfile.SoundFile(file.fileno(), "w", sample_rate, len(stored), closefd=False, **form) as out:
+            out.write(interleaved)
+        file.seek(0)
+        return file.read()
+
+
+def _unnamed_file() -> IO[bytes]:
+    """Return a file in memory where the system has such.
+
+    A `BytesIO` would not do: libsndfile calls back into Python for it, and an interrupt in there is lost, together
+    with what was just to be written.
+    """
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("resound"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _interleaved(stored: NDArray, kind: Kind) -> NDArray:

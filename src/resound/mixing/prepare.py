@@ -85,12 +85,13 @@ class Preparation:
         worker was killed, `InputError` where one example after the other fails.
         """
         plan = self.plan
+        n_jobs = count_of_jobs(n_jobs)
         begin(plan, self._facts, overwrite=self._overwrite)
         failures = 0
         with Journal(plan.folder, *plan.shard) as journal:
             remove_partial(plan)
             jobs = (Job(index, (self._records.get(index) or {}).get("files")) for index in plan.indices)
-            for outcome in map_in_order(partial(ItemMaker, plan.items), jobs, count_of_jobs(n_jobs)):
+            for outcome in map_in_order(partial(ItemMaker, plan.items), jobs, n_jobs):
                 if outcome.record is not None:
                     journal.append(outcome.record)
                 failures = failures + 1 if outcome.error else 0
