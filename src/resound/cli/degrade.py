@@ -112,7 +112,8 @@ def told(draft: Draft, result: Degraded) -> str:
     steps = [(next(key for key in step if key != "target"), step) for step in draft.steps]
     width = max((len(name) for name, _ in steps), default=0)
     for name, step in steps:
-        shown = ", ".join(f"{key} {shorter(written(value))}" for key, value in step[name].items() if key != "seed")
+        params = {key: value for key, value in step[name].items() if key != "seed" and value not in (None, [])}
+        shown = ", ".join(f"{key} {shorter(written(value))}" for key, value in params.items())
         lines.append(f"  {name:<{width}}  {shown}".rstrip())
     return "\n".join(lines)
 
