@@ -3,8 +3,8 @@
     python benchmarks/degrade_speed.py                     # all
     python benchmarks/degrade_speed.py hiss film-1960s     # these
 
-A time is the smallest of several runs, of the processor, so that other work on the machine counts little; parameters are drawn anew for
-each run, as in training.  For the degradations that draw from a bank of recordings, one is made of noise.
+Times are of the processor, so that other work on the machine counts little: the smallest and the median of several runs,
+parameters drawn anew for each, as in training.  For what draws from a bank of recordings, one is made of noise.
 """
 
 from __future__ import annotations

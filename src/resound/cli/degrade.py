@@ -105,7 +105,6 @@ def listed(name: str | None) -> str:
 def told(draft: Draft, result: Degraded) -> str:
     """Return what was done, one line for each step."""
     from resound.cli.restore import clock
-    from resound.degrade.catalogue import written
 
     seed = "" if draft.seed is None else f", seed {draft.seed}"
     lines = [f"{result.output}  {clock(result.seconds)}  {draft.chain}{seed}"]
@@ -113,11 +112,14 @@ def told(draft: Draft, result: Degraded) -> str:
     width = max((len(name) for name, _ in steps), default=0)
     for name, step in steps:
         params = {key: value for key, value in step[name].items() if key != "seed" and value not in (None, [])}
-        shown = ", ".join(f"{key} {shorter(written(value))}" for key, value in params.items())
+        shown = ", ".join(f"{key} {short(value)}" for key, value in params.items())
         lines.append(f"  {name:<{width}}  {shown}".rstrip())
     return "\n".join(lines)
 
 
-def shorter(text: Any) -> str:
-    """Return a value, cut where it is long."""
+def short(value: Any) -> str:
+    """Return a value as it is written, a number to 4 digits, cut where it is long."""
+    from resound.degrade.catalogue import written
+
+    text = f"{value:.4g}" if isinstance(value, float) else written(value)
     return text if len(text) <= 60 else text[:57] + "..."
