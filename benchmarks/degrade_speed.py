@@ -3,7 +3,7 @@
     python benchmarks/degrade_speed.py                     # all
     python benchmarks/degrade_speed.py hiss film-1960s     # these
 
-Times are of the processor, so that other work on the machine counts little: the smallest and the median of several runs,
+Times are of the processor, so that other work on the machine counts little: the smallest and the median of some runs,
 parameters drawn anew for each, as in training.  For what draws from a bank of recordings, one is made of noise.
 """
 
