@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import scipy.signal
+from numpy.typing import NDArray
 from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation
@@ -51,11 +53,16 @@ def through_valve(
 
 def _side(audio: Audio, sample_rate: int, side: Literal["lowpass", "highpass"]) -> Audio:
     """Return one side of the split, as if the first sample had been there for ever: no step at the start."""
+    sections, settled = _split(sample_rate, side)
+    start = (settled * audio[:, :1]).astype(np.float32)
+    return scipy.signal.sosfilt(sections, audio, axis=1, zi=start)[0].astype(np.float32, copy=False)
+
+
+@lru_cache(maxsize=32)
+def _split(sample_rate: int, side: Literal["lowpass", "highpass"]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return the filter of one side, and the state in which it is after a constant of 1."""
     sections = rounded(scipy.signal.butter(2, SPLIT_HZ, side, fs=sample_rate, output="sos"))
-    settled = (scipy.signal.sosfilt_zi(sections)[:, np.newaxis] * audio[:, :1]).astype(np.float32)
-    return scipy.signal.sosfilt(sections.astype(np.float32), audio, axis=1, zi=settled)[0].astype(
-        np.float32, copy=False
-    )
+    return sections.astype(np.float32), scipy.signal.sosfilt_zi(sections)[:, np.newaxis]
 
 
 class OpticalValve(Degradation):
