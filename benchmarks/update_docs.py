@@ -1,10 +1,11 @@
 """Writes the parts of the documentation that are made by programs: measured tables, the table of settings, the picture.
 
 Each part stands in a page between two comment lines, ``<!-- made by: NAME -->`` and ``<!-- end: NAME -->``; what is
-between them is replaced.  ``settings``, ``degradations`` and ``chains`` take no time, ``picture`` seconds, ``vintage``
-a minute or two, ``quality`` ten, ``speed`` ten, and ``memory`` half an hour.
+between them is replaced.  ``settings``, ``degradations``, ``chains`` and ``layouts`` take no time, ``picture`` and
+``corpora`` seconds, ``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, and ``memory`` half an
+hour.
 
-    python benchmarks/update_docs.py settings degradations chains
+    python benchmarks/update_docs.py settings degradations chains layouts
     python benchmarks/update_docs.py quality vintage picture --data ../shared/data
     python benchmarks/update_docs.py speed memory
     python benchmarks/update_docs.py settings --check       # changes nothing; exit status 1 where the page is behind
@@ -33,8 +34,13 @@ PAGES = {
     "vintage": "docs/measurements.md",
     "speed": "docs/measurements.md",
     "memory": "docs/measurements.md",
+    "scan": "docs/measurements.md",
+    "layouts": "docs/corpora.md",
+    "corpora": "docs/corpora.md",
 }
-SCRIPTS = {name: f"restore_{name}.py" for name in ("quality", "vintage", "speed", "memory")}
+SCRIPTS = {name: f"restore_{name}.py" for name in ("quality", "vintage", "speed", "memory")} | {
+    "scan": "corpus_scan.py"
+}
 PICTURE_SOURCE = "vintage/edison_victor_discs/00694090_03-38_sung-phrase.flac"
 PICTURE_TITLE = "edison_disc.flac"
 PICTURE = "docs/images/edison_disc.png"
@@ -84,7 +90,35 @@ def chains_text() -> str:
     return "\n".join(["| chain | what it is |", "| --- | --- |", *rows])
 
 
-WRITTEN = {"settings": settings_text, "degradations": degradations_text, "chains": chains_text}
+def layouts_text() -> str:
+    """Return the table of layouts."""
+    from resound.corpora.layouts import LAYOUTS
+
+    rows = [
+        f"| `{layout.name}` | {layout.about} | {', '.join(layout.domains)} | {layout.licence or ''} |"
+        for layout in LAYOUTS.values()
+    ]
+    return "\n".join(["| layout | corpus | what it holds | licence |", "| --- | --- | --- | --- |", *rows])
+
+
+WRITTEN = {
+    "settings": settings_text,
+    "degradations": degradations_text,
+    "chains": chains_text,
+    "layouts": layouts_text,
+}
+
+
+def corpora_text(data: Path) -> str:
+    """Return what ``resound corpus show`` prints of the recordings, up to the licences, in a block."""
+    command = [sys.executable, "-c", "from resound.cli.main import main; main()", "corpus"]
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = str(Path(folder) / "data.jsonl")
+        subprocess.run(
+            [*command, "scan", str(need_folder(data)), "-o", manifest], check=True, stdout=subprocess.DEVNULL
+        )
+        told = subprocess.run([*command, "show", manifest], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return "```\n" + told.partition("\nlicence ")[0].rstrip() + "\n```"
 
 
 def shown(value: object) -> str:
@@ -163,7 +197,10 @@ def main() -> None:
             draw_picture(arguments.data)
             continue
         page = ROOT / PAGES[name]
-        text = WRITTEN[name]() if name in WRITTEN else measured_text(name, arguments.data)
+        if name == "corpora":
+            text = corpora_text(arguments.data)
+        else:
+            text = WRITTEN[name]() if name in WRITTEN else measured_text(name, arguments.data)
         whole = replace_part(page, name, text)
         if whole == page.read_text(encoding="utf-8"):
             continue

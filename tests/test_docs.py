@@ -12,7 +12,7 @@ PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "CHANGELO
 
 
 def test_the_tables_are_those_of_the_code():
-    names = ["settings", "degradations", "chains"]
+    names = ["settings", "degradations", "chains", "layouts"]
     checked = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "update_docs.py", *names, "--check"], capture_output=True, text=True
     )
@@ -36,7 +36,9 @@ def test_pages_name_only_flags_that_exist(page):
     from resound.cli.main import app
 
     known = {"--help", "--version"}
-    for command in typer.main.get_command(app).commands.values():
+    commands = list(typer.main.get_command(app).commands.values())
+    for command in commands:  # grows by the commands of groups
+        commands += getattr(command, "commands", {}).values()
         known |= {flag for parameter in command.params for flag in parameter.opts}
     lines = [line for line in page.read_text(encoding="utf-8").splitlines() if re.search(r"\bresound \w+ ", line)]
     named = {flag for line in lines for flag in re.findall(r"(?<![\w-])--[a-z-]+", line.split("#")[0])}

@@ -44,6 +44,11 @@ def test_a_second_scan_tells_what_changed(speech, resound):
     ended = resound("corpus", "scan", "speech", "--as", "speech", "-o", "m.jsonl")
     assert "since the last scan: 1 added, 0 changed, 1 removed, 19 unchanged" in ended.stdout
     assert len(read_manifest(Path("m.jsonl")).recordings) == 20
+    written = Path("m.jsonl").stat().st_mtime_ns
+    assert resound("corpus", "scan", "speech", "--as", "speech", "-o", "m.jsonl").stdout.endswith(
+        "\nas it was: m.jsonl\n"
+    )
+    assert Path("m.jsonl").stat().st_mtime_ns == written
 
 
 def test_too_few_usable_is_an_error_and_writes_nothing_unless_allowed(speech, resound):
@@ -80,7 +85,7 @@ def test_one_speaker_warns_that_nothing_validates(here, resound):
         write_wav(here / "c" / "anna" / f"{number}.wav")
     ended = resound("corpus", "scan", "c", "--as", "speech")
     assert ended.status == 0
-    assert ended.stderr.startswith("resound: warning: c: split 'valid' is empty: 1 speaker")
+    assert ended.stderr.startswith("resound: warning: c: split 'valid' is empty, 10 % of 1 speaker; ")
     assert ended.stderr.count("\n") == 1
 
 

@@ -302,7 +302,8 @@ def test_a_folder_with_a_list_of_its_own_is_read_by_the_names_of_its_columns(tmp
     (tmp_path / "manifest.csv").write_text(
         "File,Kind,Speaker_ID,lang,License,subset\n"
         "a/x.wav,speech_fullband,anna,en,CC0,train\na/y.wav,rir,,,,dev\n"
-        "b/clean/1.wav,pairs_clean,ben,de,,train\nb/noisy/1.wav,pairs_noisy,ben,de,,train\ngone.wav,music,,,,\n"
+        f"{tmp_path}/b/clean/1.wav,pairs_clean,ben,de,,train\n"
+        "b\\noisy\\1.wav,pairs_noisy,ben,de,,train\ngone.wav,music,,,,\n"
     )
     found = scan(tmp_path, ScanOptions())
     assert found.layout.name == "csv"

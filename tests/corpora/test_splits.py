@@ -75,7 +75,7 @@ def test_a_corpus_of_one_speaker_trains_and_says_that_nothing_validates():
         found = with_splits([Recording(f"{n}.wav", 1, 8000, speaker=f"s{who}") for n in range(30)], rule)
         assert {item.split for item in found} == {"train"}
     (warning,) = split_warnings(found, rule)
-    assert "split 'valid' is empty: 1 speaker, recording or group at 10 %" in warning
+    assert "split 'valid' is empty, 10 % of 1 speaker;" in warning
     assert "use --split-by file to split by recording" in warning
     by_file = with_splits(found, SplitRule("x", valid_percent=30, by="file"))
     assert {item.split for item in by_file} == {"train", "valid"}

@@ -73,10 +73,13 @@ def scan_command(
     typer.echo(_told(scanned, is_rescan=previous is not None))
     if not allow_partial:
         scanned.ledger.check(folder)
-    write_manifest(target, scanned.manifest, overwrite=overwrite or previous is not None)
+    manifest = scanned.manifest
+    is_new = previous is None or (manifest.recordings, manifest.about) != (previous.recordings, previous.about)
+    if is_new:
+        write_manifest(target, manifest, overwrite=overwrite or previous is not None)
     for warning in scanned.warnings:
         _warn(warning)
-    typer.echo(f"\nwritten: {one_line(target)}")
+    typer.echo(f"\n{'written' if is_new else 'as it was'}: {one_line(target)}")
 
 
 @app.command("show")

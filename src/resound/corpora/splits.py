@@ -76,12 +76,12 @@ def split_warnings(recordings: Sequence[Recording], rule: SplitRule) -> list[str
     """Return what is odd about the splits: one that is empty, speakers who are in several."""
     warnings = []
     n_keys = len({key_of(item, rule.by) for item in recordings})
-    what = "speaker, recording or group" if rule.by == "speaker" else "recording or group"
+    what = "speaker" if rule.by == "speaker" and any(item.speaker for item in recordings) else "recording"
     for split, percent in (("valid", rule.valid_percent), ("test", rule.test_percent)):
         if percent and not any(item.split == split for item in recordings):
-            remedy = "use --split-by file to split by recording" if rule.by == "speaker" else "add recordings"
+            remedy = "use --split-by file to split by recording" if what == "speaker" else "add recordings"
             warnings.append(
-                f"{rule.corpus}: split {split!r} is empty: {n_keys} {what}{'s' * (n_keys != 1)} at {percent:g} %; "
+                f"{rule.corpus}: split {split!r} is empty, {percent:g} % of {n_keys} {what}{'s' * (n_keys != 1)}; "
                 f"give more percent, or {remedy}"
             )
     splits_of: dict[str, set[str | None]] = {}

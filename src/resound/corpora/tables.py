@@ -80,8 +80,9 @@ def _tables(tree: Tree) -> Tables:
     rows: dict[str, dict[str, Any]] = {}
     for row in read_rows(path) if path else []:
         values = {ours: row[name].strip() for ours, name in _columns(row).items()}
-        if values.get("path"):
-            rows[values.pop("path").replace("\\", "/").removeprefix("./")] = values
+        name = values.pop("path").replace("\\", "/").removeprefix(f"{tree.root.as_posix()}/").removeprefix("./")
+        if name:
+            rows[name] = values
     return Tables(rows, list(rows))
 
 
