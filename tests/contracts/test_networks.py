@@ -11,7 +11,12 @@ from resound.errors import ConfigError, ModelError  # noqa: E402
 from resound.models import MODELS, build  # noqa: E402
 
 # A tiny config of each network and of each of its forms; test ids are the keys.
-TINY: dict[str, tuple[str, dict]] = {}
+TINY: dict[str, tuple[str, dict]] = {
+    "timbre": (
+        "timbre",
+        {"sample_rate": 8000, "widths": [24, 32, 32], "strides": [2, 3, 4], "kernel": 5, "gru_layers": 1},
+    ),
+}
 STREAMING = [name for name, (model, config) in TINY.items() if build(model, **config).is_causal]
 
 

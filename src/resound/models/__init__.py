@@ -14,9 +14,12 @@ from pydantic import ValidationError
 from resound.config import explain
 from resound.errors import ConfigError, ModelError, did_you_mean
 from resound.models.network import Network, NetworkConfig
+from resound.models.timbre import Timbre, TimbreConfig
 
 # Every network by the name it has in presets and checkpoints.
-MODELS: dict[str, tuple[type[Network], type[NetworkConfig]]] = {}
+MODELS: dict[str, tuple[type[Network], type[NetworkConfig]]] = {
+    "timbre": (Timbre, TimbreConfig),
+}
 
 
 def build(name: str, **config: Any) -> Network:
