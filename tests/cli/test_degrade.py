@@ -60,6 +60,13 @@ def test_the_parameters_replay_to_the_same_samples(resound, here, speech, chain)
     assert samples_of(here / "again.wav") == samples_of(here / "speech.own.wav")
 
 
+def test_a_replay_never_writes_outside_of_its_folder(resound, here, speech):
+    (here / "p.json").write_text(json.dumps({"chain": "../../a\0b", "steps": [{"gain": {"gain_db": -6}}]}))
+    ended = resound("degrade", "speech.wav", "--replay", "p.json")
+    assert (ended.status, ended.stderr) == (0, "")
+    assert (here / "speech...-..-a-b.wav").exists()
+
+
 def test_what_was_drawn_is_told_step_by_step(resound, speech, chain):
     lines = resound("degrade", "speech.wav", "--chain", chain, "--set", "hiss.snr_db=20").stdout.splitlines()
     assert lines[0] == "speech.own.wav  0:02.0  own, seed 0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,7 +65,8 @@ def read_draft(path: Path) -> Draft:
         read_drawn(content["steps"])
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    return Draft(str(content.get("chain") or path.stem), None, content["steps"])
+    chain = re.sub(r"[^\w.-]+", "-", str(content.get("chain") or path.stem))  # it becomes part of a file's name
+    return Draft(chain[:60], None, content["steps"])
 
 
 def output_name(source: Path, draft: Draft) -> str:
