@@ -164,6 +164,8 @@ def test_dns_challenge_knows_kinds_languages_and_readers(tmp_path):
             "noise_fullband/-2Ys4Mrt_38.wav",
             "impulse_responses/SLR26/simulated_rirs_48k/smallroom/Room001/Room001-00001.wav",
             "dev_testset_fullband/noreverb_fileid_1.wav",
+            "dev_testset_fullband/synthetic/clean/clean_fileid_7.wav",
+            "dev_testset_fullband/synthetic/noisy/x_snr15_tl-21_fileid_7.wav",
         ),
         "dns-challenge",
     )
@@ -173,8 +175,14 @@ def test_dns_challenge_knows_kinds_languages_and_readers(tmp_path):
         "1001_DFA_": ("speech", "emotional_speech/1001", "en"), "-2Ys4Mrt_": ("noise", None, None),
         "male3_sca": ("music", "VocalSet_48kHz_mono/male3", None), "Room001-0": ("room", None, None),
         "p225_001_": ("speech", "vctk_wav48_silence_trimmed/p225", "en"), "noreverb_": ("pairs", None, None),
+        "clean_fil": ("speech", None, None), "x_snr15_t": ("pairs", None, None),
     }  # fmt: skip
-    assert next(item for item in found.values() if item.domain == "pairs").split == "test"
+    real, clean, noisy = [item for path, item in found.items() if "testset" in path]
+    assert {item.split for item in (real, clean, noisy)} == {"test"}
+    assert (clean.role, noisy.role, real.group) == ("clean", "degraded", None)
+    assert clean.group == noisy.group is not None
+    folder = tmp_path / "datasets_fullband" / "dev_testset_fullband"
+    assert {item.split for item in scanned_as(folder, "dns-challenge").values()} == {"test"}
 
 
 def test_musicnet_keeps_the_movements_of_a_piece_together(tmp_path):

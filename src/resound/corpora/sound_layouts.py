@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import json
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from resound.corpora.layout import AUDIO, SPLITS, Facts, Layout, Tables, Tree
 from resound.corpora.tables import read_rows
+from resound.errors import InputError
 
 
 def _musicnet(match: re.Match[str], tables: Tables) -> Facts:
@@ -212,9 +213,20 @@ def _dns(match: re.Match[str], tables: Tables) -> Facts:
         return Facts(domain="noise", licence="CC BY 4.0 (AudioSet), CC0 (Freesound), CC BY-SA 3.0 (DEMAND)")
     if kind.startswith("impulse"):
         return Facts(domain="room", licence="Apache-2.0", group=room_of(path))
-    if "test" in kind:
-        return Facts(domain="pairs", split="test", role="degraded")  # real recordings: nobody has their clean side
-    return Facts(domain="speech")
+    return _dns_test(path) if "test" in kind else Facts(domain="speech")
+
+
+def _dns_test(path: str) -> Facts:
+    """Return the facts of a test recording; of real ones nobody has the clean side."""
+    number = re.search(r"fileid_(\d+)", path)
+    below, side = PurePosixPath(path).parent.parent, PurePosixPath(path).parent.name
+    is_pair = number is not None and side in ("clean", "noisy")
+    return Facts(
+        domain="speech" if side == "clean" else "pairs",
+        split="test",
+        group=f"{below}/{number[1]}" if number and is_pair else None,
+        role="clean" if side == "clean" else "degraded",
+    )
 
 
 def _dns_speaker(voice: str, path: str) -> str | None:
@@ -260,7 +272,10 @@ def _creative_commons(address: str) -> str:
 
 
 def _read_text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); mend it, or take --layout plain") from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
