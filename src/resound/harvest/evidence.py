@@ -61,7 +61,7 @@ class Evidence:
 
 
 class Listener:
-    """Gathers `Evidence` from ``(channel, time)`` blocks, about 12 MB for an hour."""
+    """Gathers `Evidence` from ``(channel, time)`` blocks, about 20 MB for an hour."""
 
     def __init__(self, sample_rate: int, n_channels: int) -> None:
         self.sample_rate = sample_rate
