@@ -119,12 +119,12 @@ class Timbre(Network):
                     part.fold()
 
     def _start(self, like: Tensor) -> State:
-        past, batch_size = self.config.kernel - 1, like.shape[0]
+        past, batch_size, widths = self.config.kernel - 1, like.shape[0], self.config.widths
         return {
             "waveform": like.new_zeros(batch_size, self.config.n_channels, past),
-            "down": tuple(like.new_zeros(batch_size, past, level.n_in) for level in self.down),
-            "gru": like.new_zeros(self.config.gru_layers, batch_size, self.config.widths[-1]),
-            "up": tuple(like.new_zeros(batch_size, past, level.n_out) for level in self.up),
+            "down": tuple(like.new_zeros(batch_size, past, width) for width in widths[:-1]),
+            "gru": like.new_zeros(self.config.gru_layers, batch_size, widths[-1]),
+            "up": tuple(like.new_zeros(batch_size, past, width) for width in widths[-2::-1]),
             "overlap": like.new_zeros(batch_size, past),
         }
 
@@ -215,7 +215,6 @@ class Down(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, kernel: int, stride: int) -> None:
         super().__init__()
-        self.n_in, self.past = n_in, kernel - 1
         self.depthwise = Depthwise(n_in, kernel, stride)
         self.pointwise = Pointwise(n_in, n_out)
 
@@ -231,7 +230,7 @@ class Up(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, kernel: int, stride: int) -> None:
         super().__init__()
-        self.n_out, self.stride = n_out, stride
+        self.stride = stride
         self.pointwise = Pointwise(n_in, n_out)
         self.depthwise = Depthwise(n_out, kernel, 1)
 
