@@ -184,7 +184,8 @@ def has_programme(measures: Measures, config: HarvestConfig, step_seconds: float
     """Tell whether tones, voices or syllables fill a twentieth of any minute.
 
     Measured: 0 to 4 % of the time in noise of discs and films and of rain and fire (10 % in one record with a buzz), 32
-    to 90 % in film scenes, 64 % and more in music.  Without a programme there is nothing for the noise to be told from by its level.
+    to 90 % in film scenes, 64 % and more in music.  Without a programme there is nothing for the noise to be told from
+    by its level.
     """
     sounds = (measures.line_db > config.line_db) | (measures.pitch > config.pitch)
     sounds |= measures.modulation_db > 2 * config.modulation_db
