@@ -312,6 +312,16 @@ def test_a_full_disk_ends_the_run_and_more_space_lets_it_go_on(mixing, tmp_path)
     assert contents(tmp_path / "set") == contents(tmp_path / "whole")
 
 
+def test_a_disk_that_is_full_for_the_lists_leaves_them_out_and_the_next_run_writes_them(mixing, tmp_path):
+    preparation = Preparation(Plan(mixing(), tmp_path / "set"))
+    list(preparation.run())
+    with largest_file(300), pytest.raises(OutputError, match="disk full"):
+        preparation.finish()
+    assert not (tmp_path / "set" / "examples.jsonl").exists()
+    write(Plan(mixing(), tmp_path / "set"))
+    assert len(records_of(tmp_path / "set")) == 6
+
+
 def test_a_disk_that_is_too_small_is_said_before_anything_is_written(mixing, tmp_path, monkeypatch):
     monkeypatch.setattr(preparing, "free_bytes", lambda folder: 1000)
     with pytest.raises(OutputError, match=r"set: about 0.00 GB are needed, 0.00 GB are free; free some space"):

@@ -15,8 +15,11 @@ The two lists appear when all examples are there, whichever shards and runs made
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from functools import partial
+from typing import Any
 
+from resound.audio.atomic import write_failure
 from resound.errors import ConfigError, InputError, OutputError
 from resound.inference.workers import count_of_jobs, map_in_order
 from resound.mixing.denoisers import open_denoiser
@@ -86,11 +89,14 @@ class Preparation:
         """
         plan = self.plan
         n_jobs = count_of_jobs(n_jobs)
-        begin(plan, self._facts, overwrite=self._overwrite)
+        try:
+            begin(plan, self._facts, overwrite=self._overwrite)
+        except OSError as error:
+            raise write_failure(plan.folder, error) from None
         failures = 0
         with Journal(plan.folder, *plan.shard) as journal:
             remove_partial(plan)
-            jobs = (Job(index, (self._records.get(index) or {}).get("files")) for index in plan.indices)
+            jobs = (Job(index, self._recorded_files(index)) for index in plan.indices)
             for outcome in map_in_order(partial(ItemMaker, plan.items), jobs, n_jobs):
                 if outcome.record is not None:
                     journal.append(outcome.record)
@@ -101,11 +107,18 @@ class Preparation:
 
     def finish(self) -> Summary:
         """Return what there is now; once all examples of all shards are there, write the two lists."""
-        while True:
-            try:
-                return self._finish()
-            except FileNotFoundError:  # another shard has just finished all and cleared the journals away
-                continue
+        try:
+            return self._finish()
+        except FileNotFoundError:  # another shard has just finished all and removed the journals
+            return self._finish()
+        except OSError as error:
+            raise write_failure(self.plan.folder, error) from None
+
+    def _recorded_files(self, index: int) -> dict[str, Any] | None:
+        """Return what an earlier run recorded about the files of an example."""
+        with suppress(FileNotFoundError):  # as above: then it is looked at as if it were new
+            return (self._records.get(index) or {}).get("files")
+        return None
 
     def _finish(self) -> Summary:
         plan = self.plan
