@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from peers.case import Case
 from torch import Tensor, nn
 from torch.nn import functional
 
+from peers.case import Case
 from resound.models.importers.asteroid import from_asteroid
 from resound.models.network import Network
 

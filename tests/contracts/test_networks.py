@@ -11,7 +11,20 @@ from resound.errors import ConfigError, ModelError  # noqa: E402
 from resound.models import MODELS, build  # noqa: E402
 
 # A tiny config of each network and of each of its forms; test ids are the keys.
+TASNET = {
+    "n_filters": 24,
+    "filter_samples": 8,
+    "bottleneck": 12,
+    "hidden": 20,
+    "skip": 8,
+    "n_blocks": 3,
+    "n_repeats": 2,
+}
 TINY: dict[str, tuple[str, dict]] = {
+    "conv_tasnet": ("conv_tasnet", TASNET),
+    "conv_tasnet causal": ("conv_tasnet", {**TASNET, "norm": "cumulative", "causal": True}),
+    "conv_tasnet causal, each frame": ("conv_tasnet", {**TASNET, "norm": "channel", "causal": True, "skip": 0}),
+    "conv_tasnet each frame": ("conv_tasnet", {**TASNET, "norm": "channel", "n_channels": 2, "mask": "softmax"}),
     "timbre": (
         "timbre",
         {"sample_rate": 8000, "widths": [24, 32, 32], "strides": [2, 3, 4], "kernel": 5, "gru_layers": 1},

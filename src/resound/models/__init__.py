@@ -13,11 +13,13 @@ from pydantic import ValidationError
 
 from resound.config import explain
 from resound.errors import ConfigError, ModelError, did_you_mean
+from resound.models.conv_tasnet import ConvTasNet, ConvTasNetConfig
 from resound.models.network import Network, NetworkConfig
 from resound.models.timbre import Timbre, TimbreConfig
 
 # Every network by the name it has in presets and checkpoints.
 MODELS: dict[str, tuple[type[Network], type[NetworkConfig]]] = {
+    "conv_tasnet": (ConvTasNet, ConvTasNetConfig),
     "timbre": (Timbre, TimbreConfig),
 }
 
