@@ -318,3 +318,31 @@ def test_a_preset_moves_nothing_in_time_but_by_wow(name):
         phases[inside] = spectrum[inside] / np.maximum(np.abs(spectrum[inside]), 1e-12)
         likeness = np.fft.irfft(phases)
         assert abs((int(np.argmax(likeness)) + 1000) % (1 << 16) - 1000) <= 1
+
+
+def test_a_chain_within_a_chain_gives_its_steps_in_their_order():
+    inner = [{"gain": {"gain_db": 3}}, {"hiss": {"snr_db": 20}}, {"dc": {}}]
+    chain = read_chain({"steps": [{"chain": inner}, {"polarity": {}}]}, "test")
+    for seed in range(5):
+        assert [next(iter(line)) for line in chain.draw(np.random.default_rng(seed))] == [
+            "gain", "hiss", "dc", "polarity",
+        ]  # fmt: skip
+
+
+def test_a_chain_within_a_chain_may_be_named():
+    chain = read_chain({"steps": [{"chain": "telephone"}, {"gain": {"gain_db": 1}}]}, "test")
+    drawn = chain.draw(np.random.default_rng(0))
+    assert len(drawn) > 2
+    assert "gain" in drawn[-1]
+
+
+def test_a_chain_that_names_itself_is_told(tmp_path):
+    path = tmp_path / "endless.yaml"
+    path.write_text(f"steps:\n  - chain: {path}\n")
+    with pytest.raises(ConfigError, match="does one name itself"):
+        load_chain(path)
+
+
+def test_an_unknown_chain_within_a_chain_is_named():
+    with pytest.raises(ConfigError, match=r"step 1 \(chain\): film-1961s: no such chain; did you mean 'film-1960s'"):
+        read_chain({"steps": [{"chain": "film-1961s"}]}, "test")

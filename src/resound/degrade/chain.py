@@ -15,6 +15,7 @@
       - any_order:                        # all of these, in a drawn order
           - clip: {}
           - codec: {}
+      - chain: film-1960s                 # all steps of another chain (or a list of steps), in their order
 
 A chain draws a list of steps with their parameters (`Chain.draw`), which is plain JSON, and which `apply_chain`
 replays to the same samples.
@@ -28,6 +29,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -43,7 +45,8 @@ from resound.errors import ConfigError, did_you_mean
 
 CHAINS = Path(__file__).parent.parent / "presets" / "chains"
 OWN_KEYS = ("probability", "weight", "target")  # of a step, beside its degradation or group
-GROUPS = ("one_of", "any_order")
+GROUPS = ("one_of", "any_order", "chain")
+DEEPEST = 8  # chains within chains: one that names itself has no end
 
 
 class Step(BaseModel):
@@ -53,6 +56,7 @@ class Step(BaseModel):
     degradation: Degradation | None = None
     one_of: tuple[Step, ...] = ()
     any_order: tuple[Step, ...] = ()
+    chain: tuple[Step, ...] = ()
     name: str  # of the degradation or of the kind of group
     probability: float = Field(1.0, ge=0, le=1)
     weight: float = Field(1.0, gt=0)
@@ -70,6 +74,8 @@ class Step(BaseModel):
             raise ValueError(_no_single_name(names))
         values = {str(key): value for key, value in written.items()} | {"name": names[0]}
         if names[0] in GROUPS:
+            if names[0] == "chain" and isinstance(values["chain"], str):
+                values["chain"] = _steps_of(values["chain"])
             if not isinstance(values[names[0]], list | tuple) or not values[names[0]]:
                 raise ValueError(
                     "a group is a list of steps, each a line that starts with '- '" + _got(values[names[0]])
@@ -82,8 +88,13 @@ class Step(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _check_no_weights(self.any_order)
+        _check_no_weights(self.any_order + self.chain)
         return self
+
+    @property
+    def parts(self) -> tuple[Step, ...]:
+        """The steps of a group; none of a degradation."""
+        return self.one_of + self.any_order + self.chain
 
     @model_serializer
     def _write(self) -> dict[str, Any]:
@@ -91,7 +102,7 @@ class Step(BaseModel):
         own = {key: getattr(self, key) for key in OWN_KEYS if key in self.model_fields_set}
         if self.degradation is not None:
             return {self.name: self.degradation.model_dump(exclude_unset=True), **own}
-        return {self.name: [step.model_dump() for step in self.one_of + self.any_order], **own}
+        return {self.name: [step.model_dump() for step in self.parts], **own}
 
     def draw(self, root: int, key: tuple[int, ...]) -> Drawn:
         """Return what this step comes to for one recording: no line, one, or those of its group.
@@ -105,12 +116,12 @@ class Step(BaseModel):
         if self.degradation is not None:
             line: dict[str, Any] = {self.name: self.degradation.draw(rng)}
             return [line | ({"target": self.target} if self.target != "auto" else {})]
-        steps = list(_with_keys(self.one_of + self.any_order, key))
+        chosen = list(_with_keys(self.parts, key))
         if self.one_of:
             weights = np.array([step.weight for step in self.one_of])
-            chosen = [steps[int(rng.choice(len(weights), p=weights / weights.sum()))]]
-        else:
-            chosen = [steps[index] for index in rng.permutation(len(steps))]
+            chosen = [chosen[int(rng.choice(len(weights), p=weights / weights.sum()))]]
+        elif self.any_order:
+            chosen = [chosen[index] for index in rng.permutation(len(chosen))]
         return [line for step, own_key in chosen for line in step.draw(root, own_key)]
 
 
@@ -177,6 +188,23 @@ def read_chain(written: Any, where: str) -> Chain:
 def chain_names() -> list[str]:
     """Return the names of the chains that come with the package."""
     return sorted(path.stem for path in CHAINS.glob("*.yaml"))
+
+
+def _steps_of(name: str) -> tuple[Step, ...]:
+    """Return the steps of a chain that another one names.  Raises `ValueError`, as validation wants it."""
+    depth = _depth.get()
+    if depth >= DEEPEST:
+        raise ValueError(f"{name}: chains name each other more than {DEEPEST} deep; does one name itself?")
+    token = _depth.set(depth + 1)
+    try:
+        return load_chain(name).steps
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    finally:
+        _depth.reset(token)
+
+
+_depth: ContextVar[int] = ContextVar("depth", default=0)
 
 
 def _with_keys(steps: Iterable[Step], key: tuple[int, ...]) -> Iterable[tuple[Step, tuple[int, ...]]]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from resound.degrade.bank import open_bank
-from resound.degrade.chain import Chain, Step
+from resound.degrade.chain import GROUPS, Chain, Step
 from resound.errors import InputError
 from resound.mixing.augment import Sides, apply_augmentations
 from resound.mixing.config import Common
@@ -85,7 +85,7 @@ def describe_banks(steps: Sequence[Step], segment_seconds: float) -> list[dict[s
     """Return the banks that steps draw from: recordings, hours and segments that do not overlap; plain JSON."""
     told = []
     for step in steps:
-        told += describe_banks(step.one_of + step.any_order, segment_seconds)
+        told += describe_banks(step.parts, segment_seconds)
         source = getattr(step.degradation, "bank", None)
         if source is not None:
             bank = open_bank(source, getattr(step.degradation, "split", None))
@@ -97,7 +97,7 @@ def describe_banks(steps: Sequence[Step], segment_seconds: float) -> list[dict[s
 
 def _step_with_split(step: Step, split: str | None) -> Step:
     changes: dict[str, Any] = {
-        name: tuple(_step_with_split(inner, split) for inner in getattr(step, name)) for name in ("one_of", "any_order")
+        name: tuple(_step_with_split(inner, split) for inner in getattr(step, name)) for name in GROUPS
     }
     spoiling = step.degradation
     if str(getattr(spoiling, "bank", "")).endswith(".jsonl") and getattr(spoiling, "split", "none") is None:

@@ -147,7 +147,7 @@ class Separation:
 def _refuse_moving(steps: Sequence[Step]) -> None:
     """Raise `ConfigError` for a degradation that changes what is asked for: a mixture's sources cannot follow it."""
     for step in steps:
-        _refuse_moving(step.one_of + step.any_order)
+        _refuse_moving(step.parts)
         if step.degradation is not None and step.degradation.apply_to_target is not None:
             raise ConfigError(
                 f"chain: {step.name} changes the target too, which sources cannot follow once they are mixed; "
