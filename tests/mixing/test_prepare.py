@@ -132,7 +132,8 @@ def test_the_manifest_serves_as_pairs(mixing, tmp_path):
     assert made == written
 
 
-def test_mixtures_to_separate_are_the_sum_of_their_sources(speech_corpus, tmp_path):
+@pytest.mark.parametrize("kind", ["flac24", "flac16", "wav"])
+def test_mixtures_to_separate_are_the_sum_of_their_sources(speech_corpus, tmp_path, kind):
     config = mixing_from(
         {
             "task": "separate",
@@ -143,7 +144,7 @@ def test_mixtures_to_separate_are_the_sum_of_their_sources(speech_corpus, tmp_pa
             "speech": {"corpus": str(speech_corpus)},
         }
     )
-    write(Plan(config, tmp_path / "set"))
+    write(Plan(config, tmp_path / "set", kind=kind))
     manifest = read_manifest(tmp_path / "set" / "manifest.jsonl")
     roles = [item.role for item in manifest.recordings]
     assert roles == ["mixture", "source1", "source2", "source3"] * 3
@@ -151,7 +152,8 @@ def test_mixtures_to_separate_are_the_sum_of_their_sources(speech_corpus, tmp_pa
         mix, *sources = (
             soundfile.read(tmp_path / "set" / record["files"][side]["path"])[0] for side in ("mix", "s1", "s2", "s3")
         )
-        np.testing.assert_allclose(mix, sum(sources), atol=2 * 2**-23)
+        np.testing.assert_allclose(mix, sum(sources), atol=2 * 2.0 ** (-15 if kind == "flac16" else -23))
+        assert record["snr_db"] is None  # rounding is no noise
         speakers = [
             item.speaker for item in manifest.recordings if item.group == f"{record['index']:06}" and "s" in item.role
         ]
@@ -249,6 +251,13 @@ def test_a_larger_count_adds_to_the_set(mixing, tmp_path):
     _, outcomes = write(Plan(mixing(), tmp_path / "set"))
     assert [outcome.was_whole for outcome in outcomes] == [True] * 2 + [False] * 4
     assert contents(tmp_path / "set") == contents(tmp_path / "whole")
+
+
+def test_a_smaller_count_than_is_there_is_refused(mixing, tmp_path):
+    write(Plan(mixing(), tmp_path / "set"))
+    with pytest.raises(OutputError, match="set: holds 6 examples already, more than the 5 asked for; give --count 6"):
+        Preparation(Plan(mixing(), tmp_path / "set", n_examples=5))
+    assert len(write(Plan(mixing(), tmp_path / "set", n_examples=5), overwrite=True)[1]) == 5
 
 
 def test_a_folder_made_from_something_else_is_refused_with_what_differs(mixing, tmp_path):

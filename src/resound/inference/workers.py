@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 def map_in_order(
     start: Callable[[], Callable[[Argument], Result]], arguments: Iterable[Argument], n_jobs: int
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Yield ``start()(argument)`` for each argument in their order, made by ``n_jobs`` processes.
 
     Each process calls ``start`` once; it and what it returns must be picklable by name or value.  With one job all is

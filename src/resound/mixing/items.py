@@ -148,12 +148,15 @@ def fitted(sides: dict[str, Audio], kind: Kind) -> tuple[dict[str, NDArray], flo
 
 def ratios_of(stored: dict[str, NDArray], example: Example, settings: ItemSettings) -> Record:
     """Return the ratios in dB between what was stored: signal to noise, asked for and its error; sources to others."""
-    values = {name: audio / 2.0 ** (BITS[settings.kind] - 1) for name, audio in stored.items()}
-    if settings.kind == "wav":
-        values = {name: audio.astype(np.float64) for name, audio in stored.items()}
-    sources = [values[name] for name in values if name[0] == "s"]
-    clean = np.sum(sources, axis=0) if sources else values["clean"]
+    scale = 1.0 if settings.kind == "wav" else 2.0 ** (BITS[settings.kind] - 1)
+    values = {name: audio / scale for name, audio in stored.items()}
+    sources = [values[name] for name in values if name.startswith("s")]
+    clean: NDArray = np.sum(sources or [values["clean"]], axis=0, dtype=np.float64)
     noise = (values["mix"] if sources else values["degraded"]) - clean
+    # Each side was rounded by half a step (floats: of their 24 bits): what is not more than that is no noise.
+    step = np.abs(clean).max(initial=0) * 2.0**-23 if settings.kind == "wav" else 1 / scale
+    if np.abs(noise).max(initial=0) <= 0.5 * step * len(values):
+        noise = np.zeros(clean.shape)
     facts: Record = {"snr_db": ratio_db(clean, noise)}
     asked = _asked(example.recipe)
     if asked is not None and facts["snr_db"] is not None:

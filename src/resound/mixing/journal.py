@@ -91,6 +91,11 @@ class Records:
     def __len__(self) -> int:
         return len(self._places)
 
+    @property
+    def last(self) -> int:
+        """The highest number of an example, -1 where there is none."""
+        return max(self._places, default=-1)
+
     def get(self, index: int) -> dict[str, Any] | None:
         """Return all about an example, None where it was not made."""
         if index not in self._places:
@@ -120,7 +125,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def _read(line: bytes) -> dict[str, Any] | None:
     """Return the record in a line, None for a torn one."""
     try:
-        record = json.loads(line)
+        record = json.loads(line.decode("utf-8", "surrogateescape"))
     except ValueError:
         return None
     is_record = isinstance(record, dict) and isinstance(record.get("index"), int) and "files" in record

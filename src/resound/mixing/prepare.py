@@ -57,6 +57,12 @@ class Preparation:
         self._overwrite = overwrite
         check_folder(plan.folder, self._facts, overwrite=overwrite)
         self._records = Records([] if overwrite else [plan.folder / EXAMPLES, *journals_in(plan.folder)])
+        n_there = self._records.last + 1
+        if n_there > plan.count:
+            raise OutputError(
+                f"{plan.folder}: holds {n_there} examples already, more than the {plan.count} asked for; "
+                f"give --count {n_there} or more, or choose another folder with -o"
+            )
         self.n_recorded = sum(index in self._records for index in plan.indices)
         if not overwrite:  # what will be removed first makes room
             self._check_space()

@@ -39,7 +39,7 @@ def check_folder(folder: Path, facts: dict[str, Any], *, overwrite: bool) -> Non
     if overwrite:
         return
     try:
-        before = json.loads(settings.read_text(encoding="utf-8"))
+        before = json.loads(settings.read_text(encoding="utf-8", errors="surrogateescape"))
     except (OSError, ValueError):
         raise OutputError(f"{settings}: cannot be read; use --overwrite to start anew") from None
     found = differences(before, facts)
@@ -59,7 +59,7 @@ def begin(plan: Plan, facts: dict[str, Any], *, overwrite: bool) -> None:
     if not settings.exists():
         text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
         with atomic_file(settings, overwrite=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
     for side in plan.items.sides:
         (plan.folder / side).mkdir(exist_ok=True)
 
