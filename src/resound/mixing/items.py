@@ -151,7 +151,7 @@ def ratios_of(stored: dict[str, NDArray], example: Example, settings: ItemSettin
     scale = 1.0 if settings.kind == "wav" else 2.0 ** (BITS[settings.kind] - 1)
     values = {name: audio / scale for name, audio in stored.items()}
     sources = [values[name] for name in values if name.startswith("s")]
-    clean: NDArray = np.sum(sources or [values["clean"]], axis=0, dtype=np.float64)
+    clean = np.stack(sources or [values["clean"]]).sum(axis=0, dtype=np.float64)
     noise = (values["mix"] if sources else values["degraded"]) - clean
     # Each side was rounded by half a step (floats: of their 24 bits): what is not more than that is no noise.
     step = np.abs(clean).max(initial=0) * 2.0**-23 if settings.kind == "wav" else 1 / scale
