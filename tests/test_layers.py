@@ -19,15 +19,18 @@ LAYERS = {
     "metrics": {"errors", "dsp"},
     "corpora": {"errors", "config", "dsp", "audio"},
     "degrade": {"errors", "config", "dsp", "audio", "corpora"},
-    "inference": {"errors", "config", "dsp", "audio", "classic", "metrics"},
+    "inference": {"errors", "config", "dsp", "audio", "classic", "metrics", "checkpoint"},  # late: see below
     "mixing": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "metrics", "inference"},
     "harvest": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "inference"},
-    "cli": {"errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing", "harvest"},
+    "cli": {
+        "errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing", "harvest",
+        "models", "checkpoint",
+    },
     "models": {"errors", "config", "dsp"},
     "checkpoint": {"errors", "config", "models"},
     "training": {"errors", "config", "mixing", "models", "checkpoint"},
-    "__init__": {"inference"},
-}
+    "__init__": {"inference", "checkpoint"},
+}  # fmt: skip
 LEARNING_PARTS = {"checkpoint", "models", "training"}  # what may import the learning side
 LEARNING_SIDE = {"torch", "lightning", "safetensors", "torchaudio", "torchvision"}
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -64,6 +67,13 @@ SIGNAL_MODULES = [path for path in MODULES if part_of(path) not in LEARNING_PART
 @pytest.mark.parametrize("path", SIGNAL_MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_the_signal_side_never_imports_the_learning_side(path):
     assert not {name.split(".")[0] for name in imported_modules(path)} & LEARNING_SIDE
+
+
+@pytest.mark.parametrize("path", SIGNAL_MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_the_signal_side_reaches_networks_late_if_at_all(path):
+    """Inside functions alone: restoring by the classic chain or by ONNX needs no torch."""
+    at_once = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
+    assert not {str(node.module).split(".")[1] for node in at_once if "." in str(node.module)} & LEARNING_PARTS
 
 
 @pytest.mark.parametrize("statement", ["import resound", "import resound.cli.main"])

@@ -3,6 +3,7 @@
 >>> import resound
 >>> clean = resound.restore(samples, 48000)                                               # doctest: +SKIP
 >>> report = resound.restore_file("film.mkv", strength=0.7)                               # doctest: +SKIP
+>>> network = resound.load("models/dns48")                                                # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -11,17 +12,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from resound.checkpoint import load
     from resound.inference.pipeline import restore, restore_file
 
-__all__ = ["restore", "restore_file"]
+__all__ = ["load", "restore", "restore_file"]
 
 # Names are looked up when they are used: `import resound` stays under a tenth of a second.
-_HOMES = {"restore": "resound.inference.pipeline", "restore_file": "resound.inference.pipeline"}
+_HOMES = {
+    "load": "resound.checkpoint",
+    "restore": "resound.inference.pipeline",
+    "restore_file": "resound.inference.pipeline",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        with importlib.import_module("resound.errors").train_extra():
+            return getattr(importlib.import_module(_HOMES[name]), name)
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("resound")
     raise AttributeError(f"module 'resound' has no attribute {name!r}")

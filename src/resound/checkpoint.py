@@ -14,11 +14,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from resound.errors import ModelError, OutputError
+from resound.errors import ModelError, OutputError, did_you_mean, one_line
 from resound.models import MODELS, build
 from resound.models.network import Network
+from resound.models.presets import load_preset, preset_names
 
 VERSION = 1
 WEIGHTS, ABOUT = "weights.safetensors", "model.json"
@@ -31,8 +34,7 @@ def save_model(folder: Path, network: Network, *, overwrite: bool = False, **abo
     """
     from safetensors.torch import save_file
 
-    if folder.exists() and not overwrite:
-        raise OutputError(f"{folder}: exists already; give another name, or --overwrite")
+    check_free(folder, overwrite=overwrite)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -59,6 +61,42 @@ def save_model(folder: Path, network: Network, *, overwrite: bool = False, **abo
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Raise `OutputError` if something has that name already, unless it is a model that may be replaced."""
+    if not folder.exists():
+        return
+    if not overwrite:
+        raise OutputError(f"{folder}: exists already; give another name, or --overwrite")
+    if not (folder / ABOUT).is_file():
+        raise OutputError(f"{folder}: is no model, so it is not replaced; give another name")
+
+
+def load(model: str | os.PathLike[str]) -> Network:
+    """Return a network with its weights: of a model's folder, or by the name of a preset that ships with weights.
+
+    Raises `ModelError`.
+
+    >>> network = load("models/dns48")                                                    # doctest: +SKIP
+    >>> network(waveform).shape                  # (batch, channel, time) -> (batch, source, time)  # doctest: +SKIP
+    """
+    path, name = Path(model), str(model)
+    if path.is_dir():
+        return load_model(path)
+    if path.exists():
+        raise ModelError(
+            f"{one_line(name)}: is a file, not a model's folder; run 'resound import {one_line(name)} --from ORIGIN -o "
+            "MODEL' first"
+        )
+    if name in preset_names():
+        network = load_preset(name).network
+        raise ModelError(
+            f"{name}: comes without weights so far; train it, or import published ones with 'resound import'; a fresh "
+            f"network is resound.models.build({network!r}, ...)"
+        )
+    names = [*preset_names(), *MODELS]
+    raise ModelError(f"{one_line(name)}: no such model{did_you_mean(name, names)}; give a model's folder, or a preset")
+
+
 def load_model(folder: str | os.PathLike[str]) -> Network:
     """Return the network in a folder, ready to use.  Raises `ModelError`."""
     folder = Path(folder)
@@ -66,6 +104,12 @@ def load_model(folder: str | os.PathLike[str]) -> Network:
     network = build(told["name"], **told["config"])
     load_weights(network, _read_weights(folder, told), where=str(folder))
     return network.eval()
+
+
+def run_network(network: Network, waveform: NDArray) -> NDArray:
+    """Return ``(batch, source, time)`` for ``(batch, channel, time)``, float32 both: for who has no torch at hand."""
+    with torch.inference_mode():
+        return network(torch.from_numpy(waveform)).numpy()
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,8 @@ The command line prints ``str(error)`` and exits with status 1; anything else th
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class ResoundError(Exception):
@@ -48,3 +49,17 @@ def one_line(message: object) -> str:
     return "".join(
         letter if letter.isprintable() or letter == "\u3000" else ascii(letter)[1:-1] for letter in str(message)
     )
+
+
+@contextmanager
+def train_extra() -> Iterator[None]:
+    """Turn the lack of a package that networks need into one line with the remedy, around what imports it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in ("torch", "safetensors", "lightning"):
+            raise
+        raise ModelError(
+            f"networks need {package}, which is not installed; run: pip install 'resound[train]'"
+        ) from None

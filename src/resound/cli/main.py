@@ -17,7 +17,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import typer
 
-from resound.cli import corpus, degrade, demo, harvest, info, prepare, restore, rooms
+from resound.cli import corpus, degrade, demo, harvest, import_, info, models, prepare, restore, rooms
 from resound.errors import ResoundError, one_line
 
 app = typer.Typer(
@@ -35,7 +35,9 @@ app.command("demo")(demo.command)
 app.command("degrade")(degrade.command)
 app.command("prepare")(prepare.command)
 app.command("rooms")(rooms.command)
+app.command("import")(import_.command)
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(models.app, name="models")
 
 
 def _print_version(wanted: bool) -> None:

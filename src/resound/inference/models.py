@@ -9,6 +9,7 @@ from typing import Any
 
 from resound.classic.chain import ClassicConfig, build_stages
 from resound.errors import ConfigError, ModelError, did_you_mean
+from resound.inference.network import NetworkRestorer
 from resound.inference.offline import Restorer, Samples
 from resound.inference.onnx import OnnxRestorer
 
@@ -23,7 +24,7 @@ class Model:
     name: str
     weights_md5: str | None  # None for a model without weights
     settings: dict[str, Any]
-    network: OnnxRestorer | None
+    network: OnnxRestorer | NetworkRestorer | None
     config: ClassicConfig
     max_reduction_db: float | None
 
@@ -42,7 +43,7 @@ def find_model(
     config: ClassicConfig | None = None,
     max_reduction_db: float | None = None,
 ) -> Model:
-    """Return the model of a name (``auto``, ``classic``) or of a path to an ``.onnx`` file.
+    """Return the model of a name (``auto``, ``classic``), of an ``.onnx`` file, or of a network's folder.
 
     Raises `ModelError` for an unknown name, with the nearest one, and for a file that is no model; `ConfigError` for
     a reduction out of range.
@@ -57,13 +58,13 @@ def find_model(
         settings = config.model_dump(mode="json")
         return Model("classic", None, settings, None, config, max_reduction_db)
     path = Path(word)
-    if path.suffix.lower() == ".onnx" or os.path.isfile(path):
-        network = OnnxRestorer(path)
+    if path.suffix.lower() == ".onnx" or os.path.exists(path):
+        network = NetworkRestorer(path) if os.path.isdir(path) else OnnxRestorer(path)
         settings = {"path": str(path), "max_reduction_db": max_reduction_db}
         return Model(network.name, network.weights_md5, settings, network, config, max_reduction_db)
     raise ModelError(
         f"model {word!r} is not known{did_you_mean(word, NAMES)}; choose from {', '.join(NAMES)}, "
-        "or give the path of an .onnx file"
+        "or give the path of an .onnx file or of a network's folder"
     )
 
 
@@ -73,6 +74,7 @@ class LimitedReduction:
     def __init__(self, inner: Restorer, max_reduction_db: float) -> None:
         self.inner = inner
         self.name, self.sample_rate, self.context = inner.name, inner.sample_rate, inner.context
+        self.grid = getattr(inner, "grid", 1)
         self._kept = 10 ** (-max_reduction_db / 20)
 
     def process(self, block: Samples) -> Samples:

@@ -8,6 +8,7 @@ a restorer's own sample rate is kept as it was.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -28,7 +29,10 @@ MAX_CHUNK_SAMPLES = 2_400_000
 
 
 class Restorer(Protocol):
-    """Anything that restores blocks of sound."""
+    """Anything that restores blocks of sound.
+
+    It may have a ``grid``: so many samples at its rate are one frame, and each block begins with a whole one.
+    """
 
     name: str
     sample_rate: int  # the rate it works at; the loop resamples to it and back
@@ -169,6 +173,10 @@ class ChunkPlan:
         overlap = max(1, round(overlap_seconds * sample_rate))
         room = MAX_CHUNK_SAMPLES // n_channels - 2 * context - overlap
         hop = max(overlap, min(round(chunk_seconds * sample_rate), room))
+        grid = getattr(restorer, "grid", 1)
+        if grid > 1:
+            unit = grid * sample_rate // math.gcd(grid * sample_rate, restorer.sample_rate)  # whole frames there
+            hop, context = -(-hop // unit) * unit, -(-context // unit) * unit
         return cls(hop, overlap, context)
 
 

@@ -67,6 +67,11 @@ class Network(nn.Module):
         """How many input samples one output sample depends on; None: all of them (recurrent, or a global norm)."""
         return None
 
+    @property
+    def grid_samples(self) -> int:
+        """By how much (or a multiple) the input may be shifted so that the output is shifted with it: its frames."""
+        return int(getattr(self, "hop_samples", 1))
+
     def forward(self, waveform: Tensor) -> Tensor:
         """Return ``(batch, source, time)`` for ``(batch, channel, time)``, any length.  Raises `ModelError`."""
         if not torch.compiler.is_compiling() and not torch.onnx.is_in_onnx_export():

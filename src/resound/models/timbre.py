@@ -8,7 +8,7 @@ generator, trained against discriminators (`resound.models.discriminators`), res
     denoised ── + ────────── decoder ──┴────────────┴────────────┴───────────────────────────────────────────────┘
 
 Channel 0 is the denoiser's output, channel 1 the noisy input (the paper's ablation: without it the result is worse).
-What comes out is channel 0 plus a predicted correction.  3,505,863 parameters, 430 million multiply-adds a second.
+What comes out is channel 0 plus a predicted correction.  3,505,863 parameters, 457 million multiply-adds a second.
 
 Where it differs from the paper: the generator there is an Online SpatialNet on a spectrogram (40 ms late); this one is
 a causal U-Net on the waveform with the same number of parameters, late by nothing but the frame that it waits for.

@@ -1,0 +1,204 @@
+"""``resound models``: which networks there are, and what one of them costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from resound.models.facts import Facts
+
+app = typer.Typer(
+    help="List the networks and their presets; show what one of them costs.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+NO_WEIGHTS = "no weights yet"
+FROM_4_S = "of 4 s, float32, Adam, one example; estimated from what the backward pass keeps"
+
+
+@app.callback()
+def list_command(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List the networks and their presets; show what one of them costs.
+
+    Example: resound models show demucs48 --time
+    """
+    if context.invoked_subcommand is not None:
+        return
+    rows = _listed()
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    head = ("preset", "network", "task", "rate", "causal", "latency", "parameters", "licence of the weights")
+    typer.echo(table([head, *(_line(row) for row in rows)], right=(3, 5, 6)))
+
+
+@app.command("show")
+def show_command(
+    name: Annotated[str, typer.Argument(metavar="NAME|MODEL", help="A network, a preset, or a model's folder.")],
+    settings: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Sizes to change.")] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="Begin with the sizes of this preset.")] = None,
+    timed: Annotated[bool, typer.Option("--time", help="Also run it, and tell how fast it is here.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
+) -> None:
+    """Show parameters, work, receptive field, latency and memory of a network.
+
+    Example: resound models show conv_tasnet n_sources=3 causal=true norm=cumulative
+    """
+    from resound.errors import train_extra
+
+    with train_extra():
+        from resound.models.facts import facts_of
+
+        network, config, about = _chosen(name, preset, settings or ())
+        facts = facts_of(network, config)
+        speed = _speed(network, config) if timed else {}
+    if as_json:
+        import json
+
+        told = {**about, **facts.as_dict(), **speed, "config": config}
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    for line in about.values():
+        typer.echo(line)
+    typer.echo(table(_facts_lines(facts, speed)))
+
+
+def _listed() -> list[dict[str, Any]]:
+    """Return a row for each preset, and for each network without one."""
+    from resound.errors import train_extra
+
+    with train_extra():
+        from resound.models import MODELS
+        from resound.models.facts import build_without_values
+        from resound.models.network import n_parameters
+        from resound.models.presets import load_preset, preset_names
+
+        presets = [preset for preset in map(load_preset, preset_names()) if preset.network in MODELS]
+        chosen = [(one.name, one.network, one.task, one.config) for one in presets]
+        without = [name for name in MODELS if name not in {preset.network for preset in presets}]
+        rows = []
+        for preset, name, task, config in [*chosen, *((None, name, None, {}) for name in without)]:
+            network = build_without_values(name, config)
+            rate = network.sample_rate
+            rows.append(
+                {
+                    "preset": preset,
+                    "network": name,
+                    "task": task,
+                    "sample_rate": rate,
+                    "causal": network.is_causal,
+                    "latency_ms": 1000 * network.latency_samples / rate if network.is_causal else None,
+                    "parameters": n_parameters(network),
+                    "licence": None,
+                }
+            )
+    return rows
+
+
+def _line(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["preset"] or "-",
+        row["network"],
+        row["task"] or "-",
+        f"{row['sample_rate']:,} Hz",
+        "yes" if row["causal"] else "no",
+        "whole" if row["latency_ms"] is None else f"{row['latency_ms']:.4g} ms",
+        f"{row['parameters']:,}",
+        row["licence"] or NO_WEIGHTS,
+    )
+
+
+def _chosen(name: str, preset: str | None, words: Sequence[str]) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """Return the network, its config, and what else there is to tell.  Raises `ResoundError`."""
+    from pathlib import Path
+
+    from resound.config import set_dotted
+    from resound.errors import ConfigError, ModelError, did_you_mean
+    from resound.models import MODELS
+    from resound.models.presets import load_preset, preset_names
+
+    about: dict[str, str] = {}
+    if Path(name).is_dir():
+        from resound.checkpoint import read_about
+
+        told = read_about(Path(name))
+        network, config = told["name"], dict(told["config"])
+        about = {key: f"{key}: {told[key]}" for key in ("licence", "source") if told.get(key)}
+        if words or preset:
+            raise ConfigError(f"{name}: has weights of one size; leave out {words[0] if words else '--preset'}")
+    elif name in MODELS:
+        network, config = name, {}
+    elif name in preset_names():
+        preset, network = preset or name, load_preset(name).network
+    else:
+        names = [*MODELS, *preset_names()]
+        hint = did_you_mean(name, names) or f"; there are {', '.join(names)}, or a model's folder"
+        raise ModelError(f"{name}: no such network or preset{hint}")
+    if preset is not None:
+        chosen = load_preset(preset)
+        if chosen.network != network:
+            raise ConfigError(f"{preset}: is a preset of {chosen.network}, not of {network}; leave one of them out")
+        about, config = {"about": chosen.about}, dict(chosen.config)
+    for word in words:
+        set_dotted(config, word)
+    return network, config, about
+
+
+def _speed(network: str, config: dict[str, Any]) -> dict[str, Any]:
+    from resound.models import build
+    from resound.models.facts import frame_seconds, n_threads, real_time_factor
+
+    built = build(network, **config).eval()
+    per_frame = frame_seconds(built)
+    return {
+        "real_time_factor": real_time_factor(built),
+        "hop_time_ms": None if per_frame is None else 1000 * per_frame,
+        "threads": n_threads(),
+    }
+
+
+def _facts_lines(facts: Facts, speed: dict[str, Any]) -> Iterable[tuple[str, ...]]:
+    inputs = f"{facts.n_channels} channel{'s' if facts.n_channels > 1 else ''} in, {facts.n_sources} out"
+    yield "network", facts.network
+    yield "waveform", f"{facts.sample_rate:,} Hz, {inputs}"
+    yield "parameters", f"{facts.parameters:,}"
+    yield "work", f"{_metric(facts.macs_per_second)}MAC for a second of audio"
+    reach = facts.receptive_field_ms
+    yield "receptive field", "unlimited (recurrent, or a norm over the input)" if reach is None else f"{reach:,.1f} ms"
+    yield "latency", "wants the whole recording" if facts.latency_ms is None else f"{facts.latency_ms:,.4g} ms"
+    if facts.hop_ms is not None:
+        yield "stream", f"in multiples of {facts.hop_ms:.4g} ms"
+    yield "training step", f"{facts.training_memory_mb:,.0f} MB ({FROM_4_S})"
+    if speed:
+        threads = f"on {speed['threads']} thread{'s' if speed['threads'] > 1 else ''}"
+        yield "time", f"{speed['real_time_factor']:.3f} × real time {threads} (4 s at once)"
+    if speed.get("hop_time_ms") is not None:
+        yield "time of a hop", f"{speed['hop_time_ms']:.2f} ms for {facts.hop_ms:.4g} ms"
+
+
+def _metric(number: float) -> str:
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f} "
+
+
+def table(lines: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Return lines of cells as columns two spaces apart; those in ``right`` flush right."""
+    cells = [tuple(line) for line in lines]
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    )
