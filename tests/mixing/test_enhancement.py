@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from resound.corpora.manifest import Manifest, read_manifest, write_manifest
 from resound.degrade.chain import apply_chain_to_pair
 from resound.errors import ConfigError, InputError
 from resound.mixing.config import EnhancementConfig
@@ -229,3 +230,26 @@ def test_a_response_longer_than_the_segment_is_no_trouble(speech_corpus, write_c
     assert example.degraded.shape == (1, 8000)
     assert np.isfinite(example.degraded).all()
     assert not np.array_equal(example.degraded, example.clean)
+
+
+def test_the_degraded_side_of_pairs_is_no_clean_material(write_corpus):
+    sounds = {name: speech_like(3, 8000, seed) for seed, name in enumerate(["a", "b", "c"])}
+    roles = {"a": "clean", "b": "degraded", "c": "mixture"}
+    corpus = write_corpus("pairs", sounds, split="train", role=roles)
+    files = {
+        item.recipe["clean"]["file"] for item in in_order(Enhancement(settings([{"corpus": corpus}])), 0, range(9))
+    }
+    assert {name.rsplit("/", 1)[-1] for name in files} == {"a.wav"}
+
+
+def test_of_a_manifest_of_everything_only_noise_is_added_as_noise(speech_corpus, write_corpus):
+    sounds = {"speech": speech_like(3, 8000), "noise": noise(3, 8000), "room": noise(3, 8000, seed=2)}
+    recordings = []
+    for name in sounds:
+        path = write_corpus(f"only_{name}", {name: sounds[name]}, domain=name, split="train")
+        recordings += read_manifest(path).recordings
+    write_manifest(speech_corpus.parent / "everything.jsonl", Manifest(speech_corpus.parent, recordings))
+    chain = [{"noise": {"bank": str(speech_corpus.parent / "everything.jsonl"), "snr_db": 5}}]
+    stream = Enhancement(settings([{"corpus": speech_corpus}], chain=chain))
+    files = {item.recipe["chain"][0]["noise"]["file"] for item in in_order(stream, 0, range(9))}
+    assert {name.rsplit("/", 1)[-1] for name in files} == {"noise.wav"}

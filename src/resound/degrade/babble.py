@@ -44,6 +44,7 @@ class Babble(Degradation):
     """Several people talk at once, each as loud as the other while they speak (ITU-T P.56), of different speakers."""
 
     apply: ClassVar = staticmethod(add_babble)
+    domain: ClassVar[str] = "speech"  # of a manifest that has several
     bank: str = Field(description="folder, manifest (.jsonl) or file of speech")
     split: str | None = None
     n_talkers: Annotated[Spread, within(1, 64)] = Field(spread(4, 12), description="how many talk, rounded")
@@ -53,7 +54,7 @@ class Babble(Degradation):
     def draw(self, rng: np.random.Generator) -> Params:
         """Return parameters for one recording, with the files that were drawn in place of the bank."""
         params: dict[str, Any] = super().draw(rng)
-        bank = open_bank(params.pop("bank"), params.pop("split"))
+        bank = open_bank(params.pop("bank"), params.pop("split"), self.domain)
         files = bank.draw_speakers(rng, round(params.pop("n_talkers")))
         positions = [round(float(position), 6) for position in rng.random(len(files))]
         return {"files": files, "positions": positions, **params}

@@ -74,24 +74,25 @@ class Bank:
         return [files[index % len(files)] for index in range(n)]
 
 
-def open_bank(source: str | os.PathLike[str], split: str | None = None) -> Bank:
+def open_bank(source: str | os.PathLike[str], split: str | None = None, domain: str | None = None) -> Bank:
     """Return the bank of a folder (its recordings at any depth), a manifest (``.jsonl``) or one file.
 
-    ``split`` takes one split of a manifest.  Raises `InputError` where nothing is there.
+    ``split`` takes one split of a manifest.  Of a manifest of several domains only ``domain`` serves, where it has any:
+    rooms and speech are no noise.  Raises `InputError` where nothing is there.
     """
     path = Path(source)
     try:
         modified_ns = path.stat().st_mtime_ns
     except OSError:
         raise InputError(f"{source}: no such folder, manifest or recording; give the path of a bank") from None
-    return _open_bank(str(source), split, modified_ns)
+    return _open_bank(str(source), split, domain, modified_ns)
 
 
 @lru_cache(maxsize=64)
-def _open_bank(source: str, split: str | None, modified_ns: int) -> Bank:
+def _open_bank(source: str, split: str | None, domain: str | None, modified_ns: int) -> Bank:
     path = Path(source)
     if path.suffix == ".jsonl":
-        return _bank_of_manifest(path, split)
+        return _bank_of_manifest(path, split, domain)
     if split is not None:
         raise InputError(f"{source}: has no splits, so no {split!r}; give a manifest, or leave out the split")
     if path.is_file():
@@ -106,9 +107,10 @@ def _is_audio(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
 
 
-def _bank_of_manifest(path: Path, split: str | None) -> Bank:
+def _bank_of_manifest(path: Path, split: str | None, domain: str | None) -> Bank:
     manifest = read_manifest(path)
-    recordings = sorted(split_lines(manifest.recordings, split), key=lambda recording: recording.path)
+    of_domain = [recording for recording in manifest.recordings if recording.domain == domain]
+    recordings = sorted(split_lines(of_domain or manifest.recordings, split), key=lambda recording: recording.path)
     if not recordings:
         there = ", ".join(sorted({str(recording.split) for recording in manifest.recordings})) or "no recordings at all"
         asked = f"no recordings of split {split!r}" if split else "no recordings"

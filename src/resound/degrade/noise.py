@@ -88,6 +88,7 @@ class RecordedNoise(Degradation):
     """Recorded noise out of a bank: a room, a street, the run-in groove of a disc, film without programme."""
 
     apply: ClassVar = staticmethod(add_recorded_noise)
+    domain: ClassVar[str] = "noise"  # of a manifest that has several
     bank: str = Field(description="folder, manifest (.jsonl) or file of noise")
     split: str | None = None
     pick: Pick = Field("file", description="each file as likely, or as likely as it is long")
@@ -100,5 +101,5 @@ class RecordedNoise(Degradation):
     def draw(self, rng: np.random.Generator) -> Params:
         """Return parameters for one recording, with the file that was drawn in place of the bank."""
         params: dict[str, Any] = super().draw(rng)
-        bank = open_bank(params.pop("bank"), params.pop("split"))
+        bank = open_bank(params.pop("bank"), params.pop("split"), self.domain)
         return {"file": bank.draw(rng, params.pop("pick")), **params}

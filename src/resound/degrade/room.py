@@ -219,10 +219,11 @@ class Room(Degradation):
 
     apply: ClassVar = staticmethod(add_room)
     apply_to_target: ClassVar = staticmethod(room_target)
+    domain: ClassVar[str] = "room"  # of a manifest that has several
     bank: str = Field(description="folder, manifest (.jsonl) or file of room responses")
     split: str | None = Field(None, description="take this split of a manifest only")
     target: Part = Field("dry", description=TARGET)
 
     def draw(self, rng: np.random.Generator) -> Params:
         """Return parameters for one recording, with the file that was drawn in place of the bank."""
-        return {"file": open_bank(self.bank, self.split).draw(rng), "target": self.target}
+        return {"file": open_bank(self.bank, self.split, self.domain).draw(rng), "target": self.target}

@@ -88,7 +88,9 @@ def describe_banks(steps: Sequence[Step], segment_seconds: float) -> list[dict[s
         told += describe_banks(step.parts, segment_seconds)
         source = getattr(step.degradation, "bank", None)
         if source is not None:
-            bank = open_bank(source, getattr(step.degradation, "split", None))
+            bank = open_bank(
+                source, getattr(step.degradation, "split", None), getattr(step.degradation, "domain", None)
+            )
             segments = int(np.maximum(1, bank.seconds // segment_seconds).sum())
             hours = round(float(bank.seconds.sum()) / 3600, 3)
             told.append({step.name: str(source), "recordings": len(bank.files), "hours": hours, "segments": segments})

@@ -20,6 +20,7 @@ Audio = NDArray[np.float32]
 SHORTEST_SECONDS = 0.1  # what is shorter is no material
 SILENT_POWER = 1e-7  # -70 dBFS: nothing to learn from, and no level to mix to
 CLIPPED_SHARE = 0.01  # of the samples at full scale
+SPOILT_ROLES = ("degraded", "denoised", "mixture", "noise", "noisy")  # of pairs and mixtures: no clean material
 BANDWIDTH_SECONDS = 5.0  # how much of a recording its bandwidth is measured on
 
 
@@ -138,6 +139,7 @@ def _wanted(item: Recording, material: Material, split: str | None) -> bool:
         and (material.domain is None or item.domain == material.domain)
         and (material.language is None or item.language == material.language)
         and (item.bandwidth_hz is None or item.bandwidth_hz >= material.min_bandwidth_hz)
+        and not (item.role or "").startswith(SPOILT_ROLES)
     )
 
 
