@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[tra
 
 from resound.errors import ConfigError, ModelError  # noqa: E402
 from resound.models import build, conv_tasnet  # noqa: E402
-from resound.models.conv_tasnet import Gain, depthwise, normalise, overlap_add  # noqa: E402
+from resound.models.conv_tasnet import Clock, Gain, depthwise, normalise, normalise_on, overlap_add  # noqa: E402
 from resound.models.importers.asteroid import from_asteroid, unpack  # noqa: E402
 from resound.models.network import n_parameters  # noqa: E402
 
@@ -144,14 +144,19 @@ def test_a_network_with_global_norm_lets_the_future_change_the_far_past():
 
 
 def test_the_cumulative_norm_holds_over_ten_minutes():
-    # At 10 minutes a running float32 sum of power has lost the small terms: off by 1e-4 and more.
-    n_frames = 600_000
-    a = hiss(1, n_frames, 4) + 0.5
+    # The sums of a stream are carried from step to step; in float32 they would stop growing as they should.
+    n_frames, n_steps = 600_000, 300
+    a, size = hiss(1, n_frames, 4) + 0.5, n_frames // n_steps
+    sums = torch.zeros(2, 1, 1, 1, dtype=torch.float64)
     with torch.no_grad():
         last = normalise(a, None, None, "cumulative")[0, -1]
+        for index, part in enumerate(a.split(size, dim=1)):
+            clock = Clock(torch.tensor(index * size), size)
+            streamed, sums = normalise_on(part, None, None, "cumulative", sums, clock)
     wide = a.double()
     expected = (wide[0, -1] - wide.mean()) / wide.var(unbiased=False).sqrt()
-    torch.testing.assert_close(last.double(), expected, atol=2e-6, rtol=2e-6)
+    torch.testing.assert_close(last.double(), expected, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(streamed[0, -1].double(), expected, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("norm", ["cumulative", "channel"])
@@ -169,6 +174,19 @@ def test_any_filter_and_stride_stream_as_they_run_offline(norm, filter_samples, 
                 at += n_hops * hop
         stream = torch.cat([*parts, network.flush(state)], dim=-1)[..., late : late + 1501]
         torch.testing.assert_close(stream, network(x), atol=2e-6, rtol=1e-4)
+
+
+def test_a_stream_has_the_gradient_of_the_whole():
+    network, x = tiny(norm="cumulative", causal=True), hiss(1, 1, 400)
+    network(x).square().sum().backward()
+    whole = [parameter.grad.clone() for parameter in network.parameters()]
+    network.zero_grad()
+    first, state = network.step(x[..., :200], network.init_state(1))
+    second, state = network.step(x[..., 200:], state)
+    stream = torch.cat([first, second, network.flush(state)], dim=-1)[..., network.latency_samples :]
+    stream.square().sum().backward()
+    for parameter, expected in zip(network.parameters(), whole, strict=True):
+        torch.testing.assert_close(parameter.grad, expected, atol=1e-6, rtol=1e-3)
 
 
 def test_every_sample_comes_out_unless_the_end_is_left_as_asteroid_leaves_it():

@@ -308,7 +308,7 @@ class Clock:
     def __init__(self, n_before: Tensor, n_frames: int) -> None:
         counts = n_before + torch.arange(1, n_frames + 1, device=n_before.device)
         self.end = n_before + n_frames
-        self.n_so_far = counts.clamp(min=1).double()  # (frame,) how many there have been, each included
+        self.n_so_far = counts.clamp(min=1).double().unsqueeze(-1)  # (frame, 1) how many there have been, each included
         # (frame, 1) zero for those before the first sample; None when there are none, which spares a few operations.
         can_ask = not (torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export())
         self.exists = None if can_ask and int(n_before) >= 0 else (counts > 0).float().unsqueeze(-1)
@@ -333,23 +333,20 @@ def normalise(a: Tensor, slope: Tensor | None, gain: Gain | None, kind: Norm) ->
 def normalise_on(
     a: Tensor, slope: Tensor | None, gain: Gain | None, kind: Norm, sums: Tensor, clock: Clock
 ) -> tuple[Tensor, Tensor]:
-    """Return what `normalise` does for the next frames of a stream, and the sums so far: ``(2, batch, 1)``."""
+    """Return what `normalise` does for the next frames of a stream, and the sums so far: ``(2, batch, 1, 1)``."""
     p = _prelu(a, slope)
-    moments = _moments(p)
+    weights = (None, None) if gain is None else (gain.gain.to(p.dtype), gain.bias.to(p.dtype))
     if kind == "channel":
-        n_values = torch.tensor(float(p.shape[-1]))
-    else:
-        n_values = p.shape[-1] * clock.n_so_far
-        if clock.exists is not None:
-            moments = moments * clock.exists[:, 0]
-        moments = sums + moments.cumsum(dim=-1)
-        sums = moments[..., -1:].clone()
-    weights = (None, None) if gain is None else (gain.gain, gain.bias)
-    return _standardise(p, *_statistics(moments, n_values), *weights), sums
+        return functional.layer_norm(p, p.shape[-1:], *weights, EPS), sums
+    moments = _moments(p)
+    if clock.exists is not None:
+        moments = moments * clock.exists
+    sums = moments.cumsum(dim=2, dtype=torch.float64) + sums
+    return _standardise(p, *_statistics(sums, p.shape[-1] * clock.n_so_far), *weights), sums[:, :, -1:]
 
 
 def _no_sums(like: Tensor, batch_size: int) -> Tensor:
-    return torch.zeros(2, batch_size, 1, dtype=torch.float64, device=like.device)
+    return torch.zeros(2, batch_size, 1, 1, dtype=torch.float64, device=like.device)
 
 
 def _prelu(a: Tensor, slope: Tensor | None) -> Tensor:
@@ -357,31 +354,31 @@ def _prelu(a: Tensor, slope: Tensor | None) -> Tensor:
 
 
 def _moments(p: Tensor) -> Tensor:
-    """Return sum and power over channels: (2, batch, frame), in float64, for a running float32 sum forgets."""
+    """Return sum and power over channels: (2, batch, frame, 1)."""
     dtype = torch.promote_types(p.dtype, torch.float32)
-    power = torch.linalg.vector_norm(p, dim=-1, dtype=dtype)
-    return torch.stack([p.sum(dim=-1, dtype=dtype).double(), power.double().square()])
+    power = torch.linalg.vector_norm(p, dim=-1, keepdim=True, dtype=dtype)
+    return torch.stack([p.sum(dim=-1, keepdim=True, dtype=dtype), power.square()])
 
 
 def _sums_over(moments: Tensor, kind: Norm) -> Tensor:
-    """Return the sums over what the norm of each frame sees: all frames, those so far, or itself."""
+    """Return the sums over what the norm of each frame sees, in float64: all frames, those so far, or itself."""
     if kind == "global":
-        return moments.sum(dim=-1, keepdim=True)
-    return moments.cumsum(dim=-1) if kind == "cumulative" else moments
+        return moments.sum(dim=2, keepdim=True, dtype=torch.float64)
+    return moments.cumsum(dim=2, dtype=torch.float64) if kind == "cumulative" else moments.double()
 
 
 def _n_values(p: Tensor, kind: Norm) -> Tensor:
-    """Return how many values are in each of those sums."""
+    """Return how many values are in each of those sums: (frame, 1) or ()."""
     n_frames, n_channels = p.shape[1:]
     if kind == "cumulative":
-        return n_channels * torch.arange(1, n_frames + 1, dtype=torch.float64, device=p.device)
+        return n_channels * torch.arange(1, n_frames + 1, dtype=torch.float64, device=p.device).unsqueeze(-1)
     return torch.tensor(float(n_channels * (n_frames if kind == "global" else 1)), device=p.device)
 
 
 def _statistics(sums: Tensor, n_values: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and 1 / standard deviation: (batch, frame or 1, 1) each."""
-    mean, power = (sums / n_values).unsqueeze(-1).unbind(0)
-    return mean, torch.addcmul(power, mean, mean, value=-1).clamp(min=0).add(EPS).rsqrt()
+    mean, power = (sums / n_values).unbind(0)
+    return mean, torch.addcmul(power, mean, mean, value=-1).clamp(min=0).add_(EPS).rsqrt_()
 
 
 def _standardise(p: Tensor, mean: Tensor, scale: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -429,7 +426,7 @@ class _Normalise(torch.autograd.Function):
         d_mean, d_variance = sums.unsqueeze(-1)  # (batch, frame or 1, 1)
         d_variance = -0.5 * scale**3 * (d_variance - mean * d_mean)
         d_mean = -scale * d_mean - 2 * mean * d_variance
-        n_values = _n_values(p, ctx.kind).unsqueeze(-1)
+        n_values = _n_values(p, ctx.kind)
         d_sum, d_power = d_mean / n_values, 2 * d_variance / n_values
         if ctx.kind == "cumulative":
             d_sum, d_power = (d.flip(1).cumsum(dim=1).flip(1) for d in (d_sum, d_power))
