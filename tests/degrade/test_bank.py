@@ -11,6 +11,7 @@ from conftest import write_wav
 from resound.corpora.manifest import Manifest, Recording, write_manifest
 from resound.degrade import bank as bank_module
 from resound.degrade.bank import loop_to_length, open_bank, read_stretch, with_channels
+from resound.degrade.cache import ArrayCache
 from resound.errors import InputError
 
 RATE = 8000
@@ -135,13 +136,15 @@ class TestStretch:
         file = str(write_wav(tmp_path / "short.wav", rate=RATE, n_samples=1000))
         once = read_stretch(file, RATE, 9000, position=0.2)
         monkeypatch.setattr(bank_module, "read_segment", lambda *_, **__: pytest.fail("read again"))
+        monkeypatch.setattr(bank_module, "read_excerpt", lambda *_, **__: pytest.fail("read again"))
         np.testing.assert_array_equal(read_stretch(file, RATE, 9000, position=0.2), once)
 
-    def test_what_is_held_of_short_recordings_is_bounded(self, tmp_path):
-        held = bank_module._Decoded(limit_bytes=10000)
+    def test_what_is_held_of_short_recordings_is_bounded(self, tmp_path, monkeypatch):
+        held = ArrayCache(10000)
+        monkeypatch.setattr(bank_module, "_DECODED", held)
         for name in range(6):
-            held.whole(str(write_wav(tmp_path / f"{name}.wav", rate=RATE, n_samples=1000)), RATE)
-        assert sum(audio.nbytes for audio in held._held.values()) == 8000
+            read_stretch(str(write_wav(tmp_path / f"{name}.wav", rate=RATE, n_samples=1000)), RATE, 2000, position=0)
+        assert held.n_bytes == 8000
 
     def test_a_changed_recording_is_read_anew(self, tmp_path):
         import os

@@ -7,8 +7,6 @@ stretch opens one.
 from __future__ import annotations
 
 import os
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -19,8 +17,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from resound.audio.files import AUDIO_SUFFIXES, open_reader
-from resound.audio.segments import read_segment, resample
+from resound.audio.segments import read_excerpt, read_segment, resample
 from resound.corpora.manifest import read_manifest, split_lines
+from resound.degrade.cache import ArrayCache
 from resound.degrade.degradation import Audio
 from resound.errors import InputError
 
@@ -28,7 +27,7 @@ Pick = Literal["file", "duration"]
 SHORTEST_LOOP_SECONDS = 0.1  # what is shorter is a buzz when repeated, no noise
 CROSSFADE_SECONDS = 0.05
 DRAWS_FOR_A_SPEAKER = 20  # until it is taken that there are no more
-DECODED_BYTES = 32 << 20  # of short recordings, which are looped, in each process
+_DECODED = ArrayCache(32 << 20)  # whole short recordings, which are looped
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +161,7 @@ def read_stretch(file: str, sample_rate: int, n_samples: int, *, position: float
         audio = resample(read_segment(Path(file), start_samples=start, n_samples=n_native)[0], native_rate, sample_rate)
         if audio.shape[1] >= n_samples:
             return audio[:, :n_samples]
-    audio = _DECODED.whole(file, sample_rate)
+    audio = _DECODED.get((file, sample_rate, _modified_ns(file)), lambda: read_excerpt(Path(file), sample_rate))
     if audio.shape[1] >= n_samples:  # by a sample of rounding
         return audio[:, :n_samples]
     if audio.shape[1] < SHORTEST_LOOP_SECONDS * sample_rate:
@@ -198,31 +197,5 @@ def with_channels(audio: Audio, n_channels: int) -> Audio:
     """Return ``(n_channels, time)``: as it is where the number fits, else the mean of all channels in each."""
     if len(audio) == n_channels:
         return audio
-    return np.broadcast_to(audio.mean(axis=0, keepdims=True, dtype=np.float32), (n_channels, audio.shape[1]))
-
-
-class _Decoded:
-    """Whole recordings at the rates they were asked for, the last used ones, up to a number of bytes."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._held: OrderedDict[tuple[str, int, int], Audio] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def whole(self, file: str, sample_rate: int) -> Audio:
-        key = (file, sample_rate, _modified_ns(file))
-        with self._lock:
-            if key in self._held:
-                self._held.move_to_end(key)
-                return self._held[key]
-        samples, native_rate = read_segment(Path(file))
-        audio = resample(samples, native_rate, sample_rate)
-        audio.flags.writeable = False  # many will look at it
-        with self._lock:
-            self._held[key] = audio
-            while sum(held.nbytes for held in self._held.values()) > self._limit_bytes:
-                self._held.popitem(last=False)
-        return audio
-
-
-_DECODED = _Decoded(DECODED_BYTES)
+    mono = audio.mean(axis=0, keepdims=True, dtype=np.float32)
+    return mono if n_channels == 1 else np.repeat(mono, n_channels, axis=0)

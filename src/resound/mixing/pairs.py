@@ -12,12 +12,13 @@ import numpy as np
 from resound.audio.files import AUDIO_SUFFIXES
 from resound.audio.segments import header_of, read_excerpt
 from resound.corpora.manifest import Manifest, Recording, read_manifest
+from resound.degrade.bank import with_channels
 from resound.errors import InputError
 from resound.mixing.augment import Sides, draw_augmentations, samples_to_make
 from resound.mixing.config import PairsConfig
 from resound.mixing.example import Example
 from resound.mixing.finish import finish, fit_length, make
-from resound.mixing.pool import Pool, check_usable, with_channels
+from resound.mixing.pool import Pool, check_usable
 
 TOLERANCE_SECONDS = 0.1  # by which the two sides of a pair may differ in length
 

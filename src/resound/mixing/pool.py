@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from resound.audio.segments import read_excerpt
 from resound.corpora.manifest import Recording, read_manifest
+from resound.degrade.bank import with_channels
 from resound.errors import InputError
 from resound.mixing.config import Material
 from resound.mixing.shares import Rounds
@@ -141,14 +142,6 @@ def _wanted(item: Recording, material: Material, split: str | None) -> bool:
         and (item.bandwidth_hz is None or item.bandwidth_hz >= material.min_bandwidth_hz)
         and not (item.role or "").startswith(SPOILT_ROLES)
     )
-
-
-def with_channels(audio: Audio, n_channels: int) -> Audio:
-    """Return ``(n_channels, time)``: the mean of all, one on all, or as it is."""
-    if len(audio) == n_channels:
-        return audio
-    mono = audio.mean(axis=0, keepdims=True, dtype=np.float32)
-    return mono if n_channels == 1 else np.repeat(mono, n_channels, axis=0)
 
 
 def check_usable(audio: Audio, path: str) -> None:
