@@ -1,0 +1,82 @@
+"""What more than one network is made of."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def level_until(mono: Tensor, energy: Tensor | None = None, n_before: Tensor | int = 0) -> tuple[Tensor, Tensor]:
+    """Return the RMS of all samples until each, ``(batch, 1, time)``, and their energy, ``(batch, 1, 1)`` in double.
+
+    A stream hands in the energy of the ``n_before`` samples before; the sums are those of the whole, in the same order
+    but for their first term.
+    """
+    squares = mono.double().square().cumsum(dim=-1)
+    if energy is not None:
+        squares = squares + energy
+    n_samples = torch.arange(1, mono.shape[-1] + 1, device=mono.device) + n_before
+    # The floor is far below what floats of sound hold; it keeps the gradient at digital silence finite.
+    return (squares / n_samples).clamp_min(1e-20).sqrt().to(mono.dtype), squares[..., -1:]
+
+
+def level_of(mono: Tensor) -> Tensor:
+    """Return the standard deviation of the whole, ``(batch, 1, 1)``; of one sample it is 0."""
+    return mono.std(dim=-1, keepdim=True, correction=min(1, mono.shape[-1] - 1))
+
+
+def stft(waveform: Tensor, window: Tensor, hop: int) -> Tensor:
+    """Return real and imaginary parts ``(..., frame, freq, 2)`` of ``(..., time)``, whole frames only, no padding.
+
+    In a graph made for export it is a product with sines and cosines, for there is no complex number in ONNX.
+    """
+    n_fft = len(window)
+    frames = waveform.float().unfold(-1, n_fft, hop) * window
+    if not _is_traced():
+        return torch.view_as_real(torch.fft.rfft(frames))
+    return (frames @ _waves(window)).unflatten(-1, (n_fft // 2 + 1, 2))
+
+
+def istft(spectrum: Tensor, window: Tensor, hop: int, *, endless: bool = False) -> Tensor:
+    """Return ``(..., time)`` of ``(..., frame, freq, 2)``: windowed again, added, divided by the windows' power.
+
+    ``endless`` divides by the power that frames without a first and a last one have: the ends fade in and out.
+    """
+    n_fft, spectrum = len(window), spectrum.float()
+    if _is_traced():
+        twice = torch.full((n_fft // 2 + 1, 2), 2.0 / n_fft, device=window.device)
+        twice[0] = twice[-1] = 1.0 / n_fft
+        frames = (spectrum * twice).flatten(-2) @ _waves(window).t()
+    else:
+        frames = torch.fft.irfft(torch.view_as_complex(spectrum.contiguous()), n_fft)
+    sound, power = _add_frames(frames * window, hop), window.square()
+    if endless:
+        power = functional.pad(power, (0, -n_fft % hop)).view(-1, hop).sum(dim=0)
+        return (sound.unflatten(-1, (-1, hop)) / power).flatten(-2)
+    return sound / _add_frames(power.expand(frames.shape[-2], n_fft), hop).clamp_min(1e-11)
+
+
+def _add_frames(frames: Tensor, hop: int) -> Tensor:
+    """Return the overlapping frames added: ``(..., frame, n)`` to ``(..., time)``, up to a hop of zeros after them."""
+    n_overlapping = -(-frames.shape[-1] // hop)
+    frames = functional.pad(frames, (0, n_overlapping * hop - frames.shape[-1]))
+    parts = frames.unflatten(-1, (n_overlapping, hop)).unbind(-2)  # (..., frame, hop) each
+    sound = functional.pad(parts[0].flatten(-2), (0, (n_overlapping - 1) * hop))
+    for index, part in enumerate(parts[1:], start=1):
+        sound = sound + functional.pad(part.flatten(-2), (index * hop, (n_overlapping - 1 - index) * hop))
+    return sound
+
+
+def _waves(window: Tensor) -> Tensor:
+    """Return the real transform of windowed samples as a matrix ``(time, freq · 2)``: cosine and minus sine in turn."""
+    n_fft = len(window)
+    turns = torch.outer(torch.arange(n_fft), torch.arange(n_fft // 2 + 1)) % n_fft  # whole turns left out: exact
+    angles = turns.double() * (2 * math.pi / n_fft)
+    return torch.stack([angles.cos(), -angles.sin()], dim=-1).flatten(1).to(window)
+
+
+def _is_traced() -> bool:
+    return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
