@@ -189,6 +189,19 @@ def test_a_stream_has_the_gradient_of_the_whole():
         torch.testing.assert_close(parameter.grad, expected, atol=1e-6, rtol=1e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", ["global", "cumulative"])
+def test_a_graph_made_at_one_length_is_right_at_another(norm):
+    network = tiny(norm=norm, n_blocks=2, n_repeats=1)
+    dynamic = ({2: torch.export.Dim.DYNAMIC},)
+    with torch.no_grad():
+        made = torch.export.export(
+            network, (hiss(1, 1, 1000),), dynamic_shapes=dynamic, prefer_deferred_runtime_asserts_over_guards=True
+        ).module()
+        x = hiss(1, 1, 1503)
+        torch.testing.assert_close(made(x), network(x), atol=1e-6, rtol=1e-4)
+
+
 def test_every_sample_comes_out_unless_the_end_is_left_as_asteroid_leaves_it():
     x = hiss(1, 1, 1003)
     with torch.no_grad():

@@ -15,7 +15,7 @@ channels of one frame, is what asteroid calls cLN; ``"cumulative"`` is the cLN o
 
 What makes it fast: everything is ``(batch, frame, channel)``, so 1×1 convolutions are plain matrix products and the
 depthwise one is a few shifted products (a tenth of the time of a grouped convolution); PReLU and norm are one function
-with a gradient by hand that keeps one tensor instead of six; gains and biases of norms are folded into the matrix
+with a gradient by hand that keeps one tensor instead of several; gains and biases of norms are folded into the matrix
 that follows.
 """
 
@@ -302,27 +302,38 @@ class Gain(nn.Module):
         return weight * self.gain, torch.addmv(linear.bias, weight, self.bias)
 
 
+def _is_traced() -> bool:
+    """Return whether a graph is being made, in which no number may be asked for."""
+    return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+
+
 class Clock:
     """Where in a stream some frames are."""
 
     def __init__(self, n_before: Tensor, n_frames: int) -> None:
         counts = n_before + torch.arange(1, n_frames + 1, device=n_before.device)
         self.end = n_before + n_frames
-        self.n_so_far = counts.clamp(min=1).double().unsqueeze(-1)  # (frame, 1) how many there have been, each included
+        self._n_so_far = counts.clamp(min=1).double().unsqueeze(-1)  # (frame, 1) each included
+        self._n_values: dict[int, Tensor] = {}
         # (frame, 1) zero for those before the first sample; None when there are none, which spares a few operations.
-        can_ask = not (torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export())
-        self.exists = None if can_ask and int(n_before) >= 0 else (counts > 0).float().unsqueeze(-1)
+        self.exists = None if not _is_traced() and int(n_before) >= 0 else (counts > 0).float().unsqueeze(-1)
+
+    def n_values(self, n_channels: int) -> Tensor:
+        """Return how many values of that many channels there have been, at each frame: (frame, 1)."""
+        if n_channels not in self._n_values:
+            self._n_values[n_channels] = n_channels * self._n_so_far
+        return self._n_values[n_channels]
 
 
 def normalise(a: Tensor, slope: Tensor | None, gain: Gain | None, kind: Norm) -> Tensor:
-    """Return the PReLU of ``(batch, frame, channel)`` (none without slope), normalised, with gain and bias if given."""
+    """Return the PReLU of ``(batch, frame, channel)`` (none without slope), normalised, with gain and bias if given.
+
+    Without gradients `a` may be overwritten.
+    """
     weights = (None, None) if gain is None else (gain.gain, gain.bias)
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled():  # keeps `a` as it is
         return _Normalise.apply(a, slope, *weights, kind)
-    if slope is not None and not (torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()):
-        p = functional.leaky_relu_(a, float(slope))  # the caller's own: fresh memory costs more than the work in it
-    else:
-        p = _prelu(a, slope)
+    p = _prelu_of_own(a, slope)
     mean, scale = _statistics(_sums_over(_moments(p), kind), _n_values(p, kind))
     if slope is None:
         return _standardise(p, mean, scale, *weights)
@@ -334,15 +345,16 @@ def normalise_on(
     a: Tensor, slope: Tensor | None, gain: Gain | None, kind: Norm, sums: Tensor, clock: Clock
 ) -> tuple[Tensor, Tensor]:
     """Return what `normalise` does for the next frames of a stream, and the sums so far: ``(2, batch, 1, 1)``."""
-    p = _prelu(a, slope)
+    p = _prelu_of_own(a, slope)
     weights = (None, None) if gain is None else (gain.gain.to(p.dtype), gain.bias.to(p.dtype))
     if kind == "channel":
-        return functional.layer_norm(p, p.shape[-1:], *weights, EPS), sums
+        gains, biases = weights
+        return functional.layer_norm(p, p.shape[-1:], gains, biases, EPS), sums
     moments = _moments(p)
     if clock.exists is not None:
         moments = moments * clock.exists
     sums = moments.cumsum(dim=2, dtype=torch.float64) + sums
-    return _standardise(p, *_statistics(sums, p.shape[-1] * clock.n_so_far), *weights), sums[:, :, -1:]
+    return _standardise(p, *_statistics(sums, clock.n_values(p.shape[-1])), *weights), sums[:, :, -1:]
 
 
 def _no_sums(like: Tensor, batch_size: int) -> Tensor:
@@ -351,6 +363,13 @@ def _no_sums(like: Tensor, batch_size: int) -> Tensor:
 
 def _prelu(a: Tensor, slope: Tensor | None) -> Tensor:
     return a if slope is None else torch.prelu(a, slope.to(a.dtype))
+
+
+def _prelu_of_own(a: Tensor, slope: Tensor | None) -> Tensor:
+    """Return the PReLU of a tensor that nobody else holds, in its place where that is possible."""
+    if slope is None or torch.is_grad_enabled() or _is_traced():
+        return _prelu(a, slope)
+    return functional.leaky_relu_(a, float(slope))  # fresh memory costs more than the work in it
 
 
 def _moments(p: Tensor) -> Tensor:
@@ -367,15 +386,15 @@ def _sums_over(moments: Tensor, kind: Norm) -> Tensor:
     return moments.cumsum(dim=2, dtype=torch.float64) if kind == "cumulative" else moments.double()
 
 
-def _n_values(p: Tensor, kind: Norm) -> Tensor:
-    """Return how many values are in each of those sums: (frame, 1) or ()."""
+def _n_values(p: Tensor, kind: Norm) -> Tensor | int:
+    """Return how many values are in each of those sums: (frame, 1) or one number."""
     n_frames, n_channels = p.shape[1:]
     if kind == "cumulative":
         return n_channels * torch.arange(1, n_frames + 1, dtype=torch.float64, device=p.device).unsqueeze(-1)
-    return torch.tensor(float(n_channels * (n_frames if kind == "global" else 1)), device=p.device)
+    return n_channels * n_frames if kind == "global" else n_channels
 
 
-def _statistics(sums: Tensor, n_values: Tensor) -> tuple[Tensor, Tensor]:
+def _statistics(sums: Tensor, n_values: Tensor | int) -> tuple[Tensor, Tensor]:
     """Return mean and 1 / standard deviation: (batch, frame or 1, 1) each."""
     mean, power = (sums / n_values).unbind(0)
     return mean, torch.addcmul(power, mean, mean, value=-1).clamp(min=0).add_(EPS).rsqrt_()
@@ -450,7 +469,12 @@ def depthwise(n: Tensor, taps: Tensor, bias: Tensor, dilation: int, before: int)
     """
     if torch.is_grad_enabled():
         return _Depthwise.apply(n, taps, bias, dilation, before)
-    return _convolve(n, taps.to(n.dtype), bias.to(n.dtype), dilation, before)
+    taps, bias = taps.to(n.dtype), bias.to(n.dtype)
+    if _is_traced():  # of any length, and what runs graphs is good at convolutions
+        padded = functional.pad(n.transpose(1, 2), (before, (len(taps) - 1) * dilation - before))
+        kernels = taps.t().unsqueeze(1)
+        return functional.conv1d(padded, kernels, bias, dilation=dilation, groups=len(bias)).transpose(1, 2)
+    return _convolve(n, taps, bias, dilation, before)
 
 
 def _spans(n_frames: int, n_taps: int, dilation: int, before: int) -> list[tuple[int, slice, slice]]:
