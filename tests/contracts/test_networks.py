@@ -29,6 +29,20 @@ TINY: dict[str, tuple[str, dict]] = {
         "timbre",
         {"sample_rate": 8000, "widths": [24, 32, 32], "strides": [2, 3, 4], "kernel": 5, "gru_layers": 1},
     ),
+    "demucs": ("demucs", {"hidden": 4, "depth": 2}),
+    "demucs whole": ("demucs", {"hidden": 4, "depth": 2, "normalisation": "whole"}),
+    "demucs both ways": ("demucs", {"hidden": 4, "depth": 2, "causal": False, "normalisation": "whole"}),
+    "demucs stereo": (
+        "demucs",
+        {"hidden": 3, "depth": 3, "stride": 2, "resample": 2, "n_channels": 2, "n_sources": 2, "normalisation": "none"},
+    ),
+    "wave_u_net": ("wave_u_net", {"n_levels": 3, "extra_filters": 4}),
+    "wave_u_net difference": (
+        "wave_u_net",
+        {"n_levels": 2, "extra_filters": 4, "n_channels": 2, "n_sources": 4, "difference": True, "tanh": False},
+    ),
+    "gatewave": ("gatewave", {"hidden": 16, "depth": 2}),
+    "gatewave causal": ("gatewave", {"hidden": 4, "depth": 2, "causal": True, "stride": 2}),
 }
 STREAMING = [name for name, (model, config) in TINY.items() if build(model, **config).is_causal]
 

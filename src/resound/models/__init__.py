@@ -14,13 +14,19 @@ from pydantic import ValidationError
 from resound.config import explain
 from resound.errors import ConfigError, ModelError, did_you_mean
 from resound.models.conv_tasnet import ConvTasNet, ConvTasNetConfig
+from resound.models.demucs import Demucs, DemucsConfig
+from resound.models.gatewave import GateWave, GateWaveConfig
 from resound.models.network import Network, NetworkConfig
 from resound.models.timbre import Timbre, TimbreConfig
+from resound.models.wave_u_net import WaveUNet, WaveUNetConfig
 
 # Every network by the name it has in presets and checkpoints.
 MODELS: dict[str, tuple[type[Network], type[NetworkConfig]]] = {
     "conv_tasnet": (ConvTasNet, ConvTasNetConfig),
     "timbre": (Timbre, TimbreConfig),
+    "demucs": (Demucs, DemucsConfig),
+    "wave_u_net": (WaveUNet, WaveUNetConfig),
+    "gatewave": (GateWave, GateWaveConfig),
 }
 
 
