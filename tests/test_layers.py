@@ -23,8 +23,8 @@ LAYERS = {
     "mixing": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "metrics", "inference"},
     "harvest": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "inference"},
     "cli": {
-        "errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing", "harvest",
-        "models", "checkpoint",
+        "errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing",
+        "harvest", "models", "checkpoint",
     },
     "models": {"errors", "config", "dsp"},
     "checkpoint": {"errors", "config", "models"},

@@ -110,7 +110,7 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
         row["task"] or "-",
         f"{row['sample_rate']:,} Hz",
         "yes" if row["causal"] else "no",
-        "whole" if row["latency_ms"] is None else f"{row['latency_ms']:.4g} ms",
+        "offline" if row["latency_ms"] is None else f"{row['latency_ms']:.4g} ms",
         f"{row['parameters']:,}",
         row["licence"] or NO_WEIGHTS,
     )
@@ -173,7 +173,10 @@ def _facts_lines(facts: Facts, speed: dict[str, Any]) -> Iterable[tuple[str, ...
     yield "work", f"{_metric(facts.macs_per_second)}MAC for a second of audio"
     reach = facts.receptive_field_ms
     yield "receptive field", "unlimited (recurrent, or a norm over the input)" if reach is None else f"{reach:,.1f} ms"
-    yield "latency", "wants the whole recording" if facts.latency_ms is None else f"{facts.latency_ms:,.4g} ms"
+    yield (
+        "latency",
+        "for recordings, not for streams (not causal)" if facts.latency_ms is None else f"{facts.latency_ms:,.4g} ms",
+    )
     if facts.hop_ms is not None:
         yield "stream", f"in multiples of {facts.hop_ms:.4g} ms"
     yield "training step", f"{facts.training_memory_mb:,.0f} MB ({FROM_4_S})"

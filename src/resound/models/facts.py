@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from resound.models import MODELS, build
@@ -38,7 +39,7 @@ class Facts:
     parameters: int
     macs_per_second: int  # multiply-adds for a second of audio, the mean over 4 s
     receptive_field_ms: float | None  # None: unlimited
-    latency_ms: float | None  # None: not causal, wants the whole recording
+    latency_ms: float | None  # None: not causal, for recordings and not for streams
     hop_ms: float | None  # what a stream is fed a multiple of; None: does not stream
     training_memory_mb: float  # for a training step on one example of 4 s, float32, Adam
 
@@ -79,9 +80,9 @@ def build_without_values(name: str, config: dict[str, Any]) -> Network:
 
 def macs(network: Network, n_samples: int) -> int:
     """Return the multiply-adds of matrix products, convolutions, recurrent layers and attention for one example."""
-    with _counting() as counter, torch.no_grad():
+    with _counting() as counter, RecurrentLayersAtOnce() as recurrent, torch.no_grad():
         _run_on_shapes(network.eval(), n_samples, lambda out: None)
-    return counter.get_total_flops() // 2
+    return counter.get_total_flops() // 2 + recurrent.macs
 
 
 def training_bytes(network: Network, n_samples: int) -> int:
@@ -98,7 +99,8 @@ def training_bytes(network: Network, n_samples: int) -> int:
             kept[_storage_of(tensor)] = tensor.untyped_storage()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), torch.enable_grad():
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with hooks, RecurrentLayersAtOnce(), torch.enable_grad():
         _run_on_shapes(network.train(), n_samples, lambda out: out.square().mean())
     network.eval()
     return sum(storage.nbytes() for storage in kept.values()) + ADAM_COPIES * BYTES * n_parameters(network)
@@ -161,13 +163,47 @@ def _storage_of(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
+class RecurrentLayersAtOnce(TorchFunctionMode):
+    """Passes over LSTM and GRU layers, which would be thousands of small steps, and counts what they would do.
+
+    For each frame a layer multiplies its two matrices, and keeps its gates, its cell and its output for the gradient.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.macs = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") not in ("lstm", "gru") or len(args) != 9 or not isinstance(args[2], list):
+            return func(*args, **(kwargs or {}))
+        x, state, weights = args[:3]
+        n_frames = x.shape[:-1].numel()
+        matrices = [weight for weight in weights if weight.ndim == 2]
+        self.macs += n_frames * sum(matrix.numel() for matrix in matrices)
+        kept = sum(len(weight) + 2 * weight.shape[1] for weight in matrices[1::2])  # of the recurrent ones
+        hidden = state[0] if isinstance(state, tuple) else state
+        n_out = hidden.shape[-1] * (1 + bool(args[7]))  # both ways
+        out = _Untouched.apply(x, x.new_empty(n_frames, kept), n_out, *weights)
+        ends = [torch.zeros_like(end) for end in (state if isinstance(state, tuple) else [state])]
+        return (out, *ends)
+
+
+class _Untouched(torch.autograd.Function):
+    """Zeros ``(..., n_out)`` that keep their input and another tensor for a gradient which nobody asks for."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kept: Tensor, n_out: int, *weights: Tensor) -> Tensor:
+        ctx.save_for_backward(x, kept)
+        return x.new_zeros(*x.shape[:-1], n_out)
+
+
 @contextmanager
 def _counting() -> Iterator[FlopCounterMode]:
-    """Count what torch's own counter knows, and what it does not: products without sums, recurrent layers in one."""
+    """Count what torch's own counter knows, and what it does not: products without sums, attention on a processor."""
     aten = torch.ops.aten
     elementwise = {op: _as_many_as_come_out for op in (aten.addcmul, aten.addcmul_)}
     vectors = {aten.mv: _matrix_vector, aten.addmv: lambda _, *shapes, **rest: _matrix_vector(*shapes, **rest)}
-    fused = {aten.mkldnn_rnn_layer: _recurrent, aten._scaled_dot_product_flash_attention_for_cpu: _attention}
+    fused = {aten._scaled_dot_product_flash_attention_for_cpu: _attention}
     with FlopCounterMode(display=False, custom_mapping={**elementwise, **vectors, **fused}) as counter:
         yield counter
 
@@ -181,10 +217,6 @@ def _as_many_as_come_out(*shapes: Any, out_shape: Any = None, **_: Any) -> int:
 
 def _matrix_vector(matrix: Any, *_: Any, **__: Any) -> int:
     return 2 * math.prod(matrix)
-
-
-def _recurrent(x: Any, weight: Any, recurrent: Any, *_: Any, **__: Any) -> int:
-    return 2 * math.prod(x[:2]) * (math.prod(weight) + math.prod(recurrent))
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
