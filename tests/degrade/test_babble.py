@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from added import snr_db, tone
 
 from conftest import write_wav
+from degrade.added import snr_db, tone
 from resound.corpora.manifest import Manifest, Recording, write_manifest
 from resound.degrade.babble import Babble, add_babble
 from resound.errors import InputError

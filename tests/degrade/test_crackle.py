@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from added import RATE, added_by, bursts, tone
 from scipy.stats import kstest
 
+from degrade.added import RATE, added_by, bursts, tone
 from resound.classic.declick import Declick, DeclickConfig
 from resound.degrade.crackle import Crackle, Ticks, add_ticks, draw_ticks
 from resound.degrade.hiss import shaped_noise

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from added import RATE, added_by, bursts, tone
 
+from degrade.added import RATE, added_by, bursts, tone
 from resound.degrade.dirt import Dirt
 from resound.errors import InputError
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from added import RATE, added_by, density_db, snr_db, tone
 from pydantic import ValidationError
 from scipy.signal import stft
 from scipy.stats import kurtosis
 
+from degrade.added import RATE, added_by, density_db, snr_db, tone
 from resound.degrade.hiss import Hiss, shape_db, shaped_noise
 from resound.errors import InputError
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from added import added_by, snr_db, tone
 
+from degrade.added import added_by, snr_db, tone
 from resound.degrade.hum import Buzz, Hum, dimmer_cycle, rectifier_cycle
 from resound.errors import InputError
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from added import added_by, snr_db, tone
 
+from degrade.added import added_by, snr_db, tone
 from resound.degrade.optical import DensityFlutter, OpticalNoise, Sprocket, bias_line
 from resound.errors import InputError
 

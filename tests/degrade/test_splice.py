@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from added import added_by, bursts, tone
 
+from degrade.added import added_by, bursts, tone
 from resound.degrade.splice import Splice
 from resound.errors import InputError
 

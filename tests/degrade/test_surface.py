@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from added import added_by, density_db, snr_db, tone
 from scipy.signal import butter, sosfilt
 
+from degrade.added import added_by, density_db, snr_db, tone
 from resound.degrade.surface import Surface, revolution, rumble
 from resound.errors import InputError
 

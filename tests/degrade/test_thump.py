@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from added import added_by, bursts, tone
 from scipy.signal import hilbert
 
+from degrade.added import added_by, bursts, tone
 from resound.degrade.thump import Thump, thump
 from resound.errors import InputError
 

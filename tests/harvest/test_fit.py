@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import yaml
-from test_profile import RATE, SPECTRUM, profile_of, voice
 
+from harvest.test_profile import RATE, SPECTRUM, profile_of, voice
 from resound.degrade.band_limit import limit_band
 from resound.degrade.chain import apply_chain, load_chain
 from resound.degrade.crackle import add_crackle
