@@ -16,7 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 NO_WEIGHTS = "no weights yet"
-FROM_4_S = "of 4 s, float32, Adam, one example; estimated from what the backward pass keeps"
+STEP = "4 s, one example, float32, Adam"
 
 
 @app.callback()
@@ -179,7 +179,7 @@ def _facts_lines(facts: Facts, speed: dict[str, Any]) -> Iterable[tuple[str, ...
     )
     if facts.hop_ms is not None:
         yield "stream", f"in multiples of {facts.hop_ms:.4g} ms"
-    yield "training step", f"{facts.training_memory_mb:,.0f} MB ({FROM_4_S})"
+    yield "training step", f"at least {facts.training_memory_mb:,.0f} MB ({STEP})"
     if speed:
         threads = f"on {speed['threads']} thread{'s' if speed['threads'] > 1 else ''}"
         yield "time", f"{speed['real_time_factor']:.3f} × real time {threads} (4 s at once)"

@@ -203,7 +203,8 @@ class Depthwise(WeightNorm):
         """Return ``(batch, frame, channel)``; frame t ends at sample ``t * stride`` after the past."""
         taps = self.weight()
         if x.shape[1] <= SHORT_FRAMES and not torch.is_grad_enabled():
-            return (x.unfold(1, self.kernel, self.stride) * taps).sum(dim=-1)
+            windows = x.unfold(1, self.kernel, self.stride).transpose(2, 3)  # (batch, frame, tap, channel)
+            return (windows * taps.t().contiguous()).sum(dim=2)
         # As an image one pixel high with channels last: four to ten times as fast here as a grouped conv1d.
         image = x.transpose(1, 2).unsqueeze(2)
         out = functional.conv2d(image, taps[:, None, None], stride=(1, self.stride), groups=len(taps))
