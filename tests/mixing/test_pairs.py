@@ -86,3 +86,26 @@ def test_folders_without_a_common_name_are_refused(folders):
         path.rename(path.with_name("x" + path.name))
     with pytest.raises(InputError, match="no name is in both"):
         Pairs(settings(clean=folders / "clean", degraded=folders / "noisy"))
+
+
+def test_a_denoised_side_may_be_given_too(folders):
+    for number in range(3):
+        write_wav(
+            folders / "denoised" / f"p{number}.wav", 0.5 * speech_like(3, 8000, seed=number)[None], subtype="FLOAT"
+        )
+    recordings = [
+        Recording(f"{folder}/p{k}.wav", 24000, 8000, group=f"p{k}", role=role)
+        for k in range(3)
+        for folder, role in (("clean", "clean"), ("noisy", "degraded"), ("denoised", "denoised"))
+    ]
+    write_manifest(folders / "pairs.jsonl", Manifest(folders, recordings))
+    stream = Pairs(settings(pairs=folders / "pairs.jsonl", inputs=["denoised", "degraded"], peak=None))
+    example = stream.example(0, 0)
+    assert example.degraded.shape == (2, 8000)
+    np.testing.assert_allclose(example.degraded[0], 0.5 * example.clean[0], atol=1e-6)
+    assert np.sqrt(np.mean((example.degraded[1] - example.clean[0]) ** 2)) == pytest.approx(0.01, rel=0.05)
+
+
+def test_folders_have_no_denoised_side(folders):
+    with pytest.raises(ValueError, match="two folders give"):
+        settings(clean=folders / "clean", degraded=folders / "noisy", inputs=["denoised"])

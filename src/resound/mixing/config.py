@@ -132,11 +132,17 @@ class PairsConfig(Common):
     pairs: Paths = ()  # manifests with roles clean and degraded
     clean: Path | None = None  # or two folders with the same names
     degraded: Path | None = None
+    # What the network is given, in channels: of a prepared set with a denoiser also [denoised] or [denoised, degraded].
+    inputs: Annotated[tuple[Literal["degraded", "denoised"], ...], BeforeValidator(_listed)] = ("degraded",)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if bool(self.pairs) == (self.clean is not None and self.degraded is not None):
             raise ValueError("pairs come from manifests (pairs: ...) or from two folders (clean: ..., degraded: ...)")
+        if not self.inputs or (self.clean is not None and self.inputs != ("degraded",)):
+            raise ValueError(
+                "inputs: two folders give [degraded] alone; a prepared set has a manifest for 'pairs: ...'"
+            )
         return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from resound.degrade.bank import with_channels
 from resound.errors import InputError
 from resound.mixing.augment import Sides, draw_augmentations, samples_to_make
 from resound.mixing.config import PairsConfig
-from resound.mixing.example import Example
+from resound.mixing.example import Audio, Example
 from resound.mixing.finish import finish, fit_length, make
 from resound.mixing.pool import Pool, check_usable
 
@@ -28,7 +29,7 @@ class PairOfFiles:
     """Where the two sides of a pair lie."""
 
     clean: str
-    degraded: str
+    inputs: tuple[str, ...]  # what the network is given: the degraded side, what a denoiser made of it, or both
 
 
 class Pairs:
@@ -40,7 +41,7 @@ class Pairs:
         self.n_examples = config.n_examples
         self.skipped: Counter[str] = Counter()
         found = _from_folders(config, self.skipped) if config.clean else _from_manifests(config)
-        self._degraded = {pair.clean: pair.degraded for pair, _ in found}
+        self._inputs = {pair.clean: pair.inputs for pair, _ in found}
         clean = [(pair.clean, item) for pair, item in found]
         self._pool = Pool(clean, segment_seconds=config.segment_seconds, seed=config.seed)
 
@@ -67,19 +68,8 @@ class Pairs:
             n_channels=config.n_channels,
             rng=rng,
         )
-        degraded_file = self._degraded[self._pool.paths[recording]]
-        before = excerpt.place.get("pad_samples", 0)
-        degraded = with_channels(
-            read_excerpt(
-                Path(degraded_file),
-                config.sample_rate,
-                start_seconds=excerpt.place["start_seconds"],
-                n_samples=n_samples - before,
-            ),
-            config.n_channels,
-        )
-        check_usable(degraded, degraded_file)
-        degraded = fit_length(np.pad(degraded, ((0, 0), (before, 0))), n_samples)
+        files = self._inputs[self._pool.paths[recording]]
+        degraded = np.concatenate([self._beside(excerpt.place, file, n_samples) for file in files])
         sides, done = finish(Sides(degraded, excerpt.audio), config, augmentations, rng)
         bandwidth_hz = self._pool.bandwidth_hz(recording, measure=config.measure_bandwidth)
         return Example(
@@ -88,8 +78,18 @@ class Pairs:
             sample_rate=config.sample_rate,
             bandwidth_hz=min(bandwidth_hz, config.sample_rate / 2),
             domain=self._pool.domains[recording] or "pairs",
-            recipe=recipe | {"clean": excerpt.place, "degraded": degraded_file} | done,
+            recipe=recipe | {"clean": excerpt.place, "inputs": list(files)} | done,
         )
+
+    def _beside(self, place: dict[str, Any], file: str, n_samples: int) -> Audio:
+        """Return the same stretch of another side, ``(channel, n_samples)``.  Raises `Unusable` for silence."""
+        before = place.get("pad_samples", 0)
+        audio = read_excerpt(
+            Path(file), self.sample_rate, start_seconds=place["start_seconds"], n_samples=n_samples - before
+        )
+        audio = with_channels(audio, self.config.n_channels)
+        check_usable(audio, file)
+        return fit_length(np.pad(audio, ((0, 0), (before, 0))), n_samples)
 
     def describe(self) -> dict[str, Any]:
         """Return what there is to learn from: pairs, hours, segments."""
@@ -112,20 +112,22 @@ def _from_manifests(config: PairsConfig) -> list[tuple[PairOfFiles, Recording]]:
         for item in manifest.recordings:
             if config.split is None or item.split is None or item.split == config.split:
                 by_group.setdefault(item.group or item.path, {})[item.role or ""] = item
-        found += [_pair(manifest, sides) for sides in by_group.values() if {"clean", "degraded"} <= sides.keys()]
+        wanted = {"clean", *config.inputs}
+        found += [_pair(manifest, sides, config.inputs) for sides in by_group.values() if wanted <= sides.keys()]
     if not found:
         names = ", ".join(map(str, config.pairs))
         raise InputError(
             f"{names}: holds no pair in split {config.split!r}; a pair is two recordings with one 'group' and the "
-            "roles clean and degraded"
+            f"roles {', '.join(['clean', *config.inputs])}"
         )
     return found
 
 
-def _pair(manifest: Manifest, sides: dict[str, Recording]) -> tuple[PairOfFiles, Recording]:
-    clean, degraded = sides["clean"], sides["degraded"]
-    files = PairOfFiles(str(manifest.path_of(clean)), str(manifest.path_of(degraded)))
-    _check_lengths(files, clean.seconds, degraded.seconds)
+def _pair(manifest: Manifest, sides: dict[str, Recording], inputs: Sequence[str]) -> tuple[PairOfFiles, Recording]:
+    clean = sides["clean"]
+    files = PairOfFiles(str(manifest.path_of(clean)), tuple(str(manifest.path_of(sides[role])) for role in inputs))
+    for role, file in zip(inputs, files.inputs, strict=True):
+        _check_lengths(files.clean, clean.seconds, file, sides[role].seconds)
     return files, clean
 
 
@@ -143,10 +145,10 @@ def _from_folders(config: PairsConfig, skipped: Counter[str]) -> list[tuple[Pair
     skipped.update(f"{path.name}: has no degraded side" for name, path in clean.items() if name not in degraded)
     found = []
     for name in names:
-        files = PairOfFiles(str(clean[name]), str(degraded[name]))
+        files = PairOfFiles(str(clean[name]), (str(degraded[name]),))
         rate, n_samples, n_channels = header_of(clean[name])
         other_rate, other_n_samples, _ = header_of(degraded[name])
-        _check_lengths(files, n_samples / rate, other_n_samples / other_rate)
+        _check_lengths(files.clean, n_samples / rate, files.inputs[0], other_n_samples / other_rate)
         found.append((files, Recording(name, n_samples, rate, n_channels, domain="pairs")))
     return found
 
@@ -161,9 +163,9 @@ def _files_in(folder: Path) -> dict[str, Path]:
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
 
 
-def _check_lengths(files: PairOfFiles, clean_seconds: float, degraded_seconds: float) -> None:
-    if abs(clean_seconds - degraded_seconds) > TOLERANCE_SECONDS:
+def _check_lengths(clean: str, clean_seconds: float, other: str, other_seconds: float) -> None:
+    if abs(clean_seconds - other_seconds) > TOLERANCE_SECONDS:
         raise InputError(
-            f"{files.degraded}: is {degraded_seconds:.3f} s long, its clean side {files.clean} {clean_seconds:.3f} s; "
+            f"{other}: is {other_seconds:.3f} s long, its clean side {clean} {clean_seconds:.3f} s; "
             "cut them together, or leave the pair out"
         )
