@@ -18,7 +18,8 @@ and is multiplied by it afterwards.  So twice the input is exactly twice the out
 
 What makes it fast: separable convolutions, the pointwise part always at the lower rate; everything is
 ``(batch, frame, channel)``, where a pointwise convolution is a matrix product and a depthwise one reads whole rows;
-the weight norm is worked out once a stream, not once a frame.
+the weight norm is worked out once a stream, not once a frame; in training, the GRU's weights get their gradient in one
+product (`resound.models.recurrent`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from torch.nn import functional
 
 from resound.errors import ModelError
 from resound.models.network import Network, NetworkConfig, State
+from resound.models.recurrent import gru
 
 SLOPE = 0.2  # of the leaky ReLU
 SHORT_FRAMES = 512  # up to which a depthwise convolution is quicker as one product and one sum
@@ -139,7 +141,7 @@ class Timbre(Network):
             x, past = level(x, past)
             downs.append(past)
         rms = x.float().square().mean(dim=-1, keepdim=True).add(EPS**2).sqrt()
-        remembered, gru = self.gru(x / rms, state["gru"])
+        remembered, hidden = gru(self.gru, x / rms, state["gru"])
         x = x + remembered * rms
         for level, past in zip(self.up, state["up"], strict=True):
             x, past = level(x, skips.pop(), past)
@@ -148,7 +150,7 @@ class Timbre(Network):
         following = {
             "waveform": heard[..., n_samples:],
             "down": tuple(downs),
-            "gru": gru,
+            "gru": hidden,
             "up": tuple(ups),
             "overlap": overlap,
         }
