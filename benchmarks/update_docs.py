@@ -35,11 +35,17 @@ PAGES = {
     "speed": "docs/measurements.md",
     "memory": "docs/measurements.md",
     "scan": "docs/measurements.md",
+    "mixing": "docs/measurements.md",
+    "degrade": "docs/measurements.md",
+    "prepare": "docs/measurements.md",
     "layouts": "docs/corpora.md",
     "corpora": "docs/corpora.md",
 }
 SCRIPTS = {name: f"restore_{name}.py" for name in ("quality", "vintage", "speed", "memory")} | {
-    "scan": "corpus_scan.py"
+    "scan": "corpus_scan.py",
+    "mixing": "mixing_speed.py",
+    "degrade": "degrade_speed.py",
+    "prepare": "prepare_speed.py",
 }
 PICTURE_SOURCE = "vintage/edison_victor_discs/00694090_03-38_sung-phrase.flac"
 PICTURE_TITLE = "edison_disc.flac"
@@ -143,6 +149,8 @@ def measured_text(name: str, data: Path) -> str:
     command = [sys.executable, str(ROOT / "benchmarks" / SCRIPTS[name])]
     if name in ("quality", "vintage"):
         command += ["--data", str(data)]
+    if name == "mixing":
+        command += ["--memory-examples", "10000"]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
