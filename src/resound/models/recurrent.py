@@ -55,7 +55,7 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, w_in, w, gates, news, candidates, states = ctx.saved_tensors
         width = w.shape[1]
         r, z = gates.split(width, dim=-1)

@@ -134,7 +134,7 @@ class Timbre(Network):
         kernel, stride, n_samples = self.config.kernel, self.config.strides[0], waveform.shape[-1]
         heard = torch.cat([state["waveform"], waveform], dim=-1)
         windows = heard.unfold(-1, kernel, stride)  # (batch, channel, frame, tap)
-        x = functional.leaky_relu(self.enter(windows.transpose(1, 2).flatten(2)), SLOPE)
+        x = functional.leaky_relu(self.enter(windows.transpose(1, 2).flatten(2)), SLOPE, inplace=True)
         skips, downs, ups = [], [], []
         for level, past in zip(self.down, state["down"], strict=True):
             skips.append(x)
@@ -225,7 +225,7 @@ class Down(nn.Module):
         """Return ``(batch, frame, channel)`` and the past of what follows."""
         n_frames = x.shape[1]
         x = torch.cat([past.to(x.dtype), x], dim=1)
-        return functional.leaky_relu(self.pointwise(self.depthwise(x)), SLOPE), x[:, n_frames:]
+        return functional.leaky_relu(self.pointwise(self.depthwise(x)), SLOPE, inplace=True), x[:, n_frames:]
 
 
 class Up(nn.Module):
@@ -240,10 +240,10 @@ class Up(nn.Module):
     def forward(self, x: Tensor, skip: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``(batch, frame, channel)`` at the rate of ``skip``, and the past of what follows."""
         x = self.pointwise(x)
-        held = x.unsqueeze(2).expand(-1, -1, self.stride, -1).flatten(1, 2)
-        n_frames = held.shape[1]
-        held = torch.cat([past.to(held.dtype), held], dim=1)
-        return functional.leaky_relu(self.depthwise(held) + skip, SLOPE), held[:, n_frames:]
+        n_frames = x.shape[1] * self.stride
+        held = torch.cat([past.to(x.dtype), x.unsqueeze(2).expand(-1, -1, self.stride, -1).flatten(1, 2)], dim=1)
+        out = self.depthwise(held).add_(skip)
+        return functional.leaky_relu(out, SLOPE, inplace=True), held[:, n_frames:]
 
 
 def add_overlapping(pieces: Tensor, stride: int, before: Tensor) -> tuple[Tensor, Tensor]:
