@@ -34,7 +34,7 @@ TINY: dict[str, tuple[str, dict]] = {
     "demucs both ways": ("demucs", {"hidden": 4, "depth": 2, "causal": False, "normalisation": "whole"}),
     "demucs stereo": (
         "demucs",
-        {"hidden": 3, "depth": 3, "stride": 2, "resample": 2, "n_channels": 2, "n_sources": 2, "normalisation": "none"},
+        {"hidden": 8, "depth": 3, "stride": 2, "resample": 2, "n_channels": 2, "n_sources": 2, "normalisation": "none"},
     ),
     "wave_u_net": ("wave_u_net", {"n_levels": 3, "extra_filters": 4}),
     "wave_u_net difference": (

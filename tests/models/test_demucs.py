@@ -13,7 +13,7 @@ from torch.nn import functional  # noqa: E402
 
 from resound.errors import ConfigError, ModelError  # noqa: E402
 from resound.models import build  # noqa: E402
-from resound.models.demucs import Demucs, DemucsConfig, Down, Gate, Up  # noqa: E402
+from resound.models.demucs import Decoder, Demucs, DemucsConfig, Encoder  # noqa: E402
 from resound.models.importers.denoiser import PUBLISHED, from_denoiser  # noqa: E402
 from resound.models.network import n_parameters  # noqa: E402
 
@@ -114,24 +114,49 @@ def test_twice_the_input_is_twice_the_output_where_the_floor_does_not_count(norm
         torch.testing.assert_close(network(2 * x), 2 * network(x), atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_convolutions_are_those_of_torch_with_their_gradients(batch_size):
+@pytest.mark.parametrize("rows_in_cache", [10, 10_000])
+@pytest.mark.parametrize("in_pairs", [False, True])
+@pytest.mark.parametrize("is_last", [False, True])
+def test_layers_and_their_gradients_are_those_of_torch(monkeypatch, rows_in_cache, in_pairs, is_last):
+    monkeypatch.setattr("resound.models.demucs.ROWS_IN_CACHE", rows_in_cache)
+    if in_pairs:
+        monkeypatch.setattr("resound.models.demucs.NARROW", 1)
+        monkeypatch.setattr("resound.models.demucs.FEW_ROWS", 2)
     torch.manual_seed(0)
-    x = torch.randn(batch_size, 36, 3, requires_grad=True)
-    for ours, theirs in (
-        (Down(3, 5, 8, 4), lambda m, x: functional.conv1d(x, m.weight, m.bias, stride=4)),
-        (Up(3, 5, 8, 4), lambda m, x: functional.conv_transpose1d(x, m.weight, m.bias, stride=4)),
-        (Gate(3, glu=True), lambda m, x: functional.glu(functional.conv1d(x, m.weight, m.bias), dim=1)),
-        (Gate(3, glu=False), lambda m, x: functional.conv1d(x, m.weight, m.bias).relu()),
-    ):
+    config = DemucsConfig(**SMALL)
+    x = torch.randn(3, 36, 3)
+    for layer in (Encoder(config, 3, 5), Decoder(config, 3, 2, is_last=is_last)):
+        conv, gate = layer.conv, layer.gate
+
+        def plain(x, layer=layer, conv=conv, gate=gate):
+            x = x.transpose(1, 2)
+            if isinstance(layer, Encoder):
+                x = functional.conv1d(x, conv.weight, conv.bias, stride=4).relu()
+                return functional.glu(functional.conv1d(x, gate.weight, gate.bias), dim=1).transpose(1, 2)
+            x = functional.glu(functional.conv1d(x, gate.weight, gate.bias), dim=1)
+            x = functional.conv_transpose1d(x, conv.weight, conv.bias, stride=4).transpose(1, 2)
+            return x if is_last else x.relu()
+
         results = []
-        for y in (ours(x), theirs(ours, x.transpose(1, 2)).transpose(1, 2)):
-            gradients = torch.autograd.grad(
-                (y * torch.linspace(-1, 1, y[0].numel()).view(y[0].shape)).sum(), [x, *ours.parameters()]
-            )
-            results.append([y, *gradients])
+        for function in (layer, plain):
+            leaf = x.clone().requires_grad_()
+            y = function(leaf)
+            score = (y * torch.linspace(-1, 1, y.numel()).view(y.shape)).sum()
+            results.append([y, *torch.autograd.grad(score, [leaf, *layer.parameters()])])
         for one, other in zip(*results, strict=True):
             torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+        with torch.no_grad():
+            torch.testing.assert_close(layer(x), plain(x), atol=1e-5, rtol=1e-4)
+
+
+def test_relu_can_stand_for_the_gates():
+    torch.manual_seed(0)
+    network = build("demucs", **SMALL, glu=False)
+    x = torch.randn(1, 1, 300)
+    with torch.no_grad():
+        expected = network(x)
+    torch.testing.assert_close(network(x), expected, atol=1e-6, rtol=1e-4)
+    assert network.encoder[0].gate.weight.shape == (4, 4, 1)
 
 
 def test_layers_make_the_same_in_a_graph_for_export(monkeypatch):

@@ -15,16 +15,17 @@ sample by the level of all samples until it.  A causal network with ``"running"`
 stream ends: frames that begin within the last 37 ms count too, while the original (and ``"whole"``) leaves them out.
 
 What makes it fast: everything is ``(batch, time, channel)``.  Such a tensor, seen as rows of one stride each, makes of
-a convolution two matrix products without a copy, and of its transposed form two more; the weights lie in memory as
-these products read them, under the shape that they have in the original.  The sinc filters are a product with a
-Toeplitz matrix, a hundred times faster than a convolution with one channel, and the gates are made in pieces that
-stay in the cache.  A streamed frame computes each value once: every layer keeps the few columns that it needs again.
+a convolution, and of its transposed form, two matrix products without a copy, or three products for two rows in the
+place of four; the weights lie in memory as these products read them, under the shape that they have in the original.
+A layer and its gradient go through the time in pieces that stay in the cache.  The sinc filters are a product with a
+Toeplitz matrix, a hundred times faster than a convolution with one channel.  A streamed frame computes each value
+once: every layer keeps the few columns that it needs again.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -40,6 +41,7 @@ N_ZEROS = 56  # zero crossings on each side of the sinc
 N_TAPS = 2 * N_ZEROS
 BLOCK = 128  # samples that one product with the Toeplitz matrix filters
 ROWS_IN_CACHE = 4096 * 48  # values of a layer that are gated at a time
+NARROW, FEW_ROWS = 48, 128  # smaller products are not worth being saved, see `_Taps`
 FEW_FRAMES = 8  # up to here the LSTM is stepped by hand: starting the whole one costs more
 
 
@@ -301,7 +303,6 @@ class Demucs(Network):
         return x, tuple(kept)
 
     def _step_columns(self, x: Tensor, state: State, clock: Clock) -> tuple[Tensor, dict[str, Any]]:
-        wait, stride = self._wait, self.config.stride
         encoder, skip, decoder, skips = [], [], [], []
         encoders: Any = self.encoder
         decoders: Any = self.decoder
@@ -312,13 +313,12 @@ class Demucs(Network):
             skips.append(now)
             skip.append(earlier)
         x, hidden = self._step_lstm(x, state["hidden"], clock)
-        rate = 1  # columns of a layer in a hop
+        exists = clock.exists(1, self._wait).unsqueeze(-1)
         for decode, carry in zip(decoders, state["decoder"], strict=True):
             x = x + skips.pop()
-            x, carry = decode.step(x, carry, clock.exists(rate, wait * rate).unsqueeze(-1))
+            x, carry = decode.step(x, carry, exists)
             decoder.append(carry)
-            rate *= stride
-        x = x * clock.exists(rate, wait * rate).unsqueeze(-1)
+        x = _only(x, exists)
         return x, {"encoder": tuple(encoder), "skip": tuple(skip), "hidden": hidden, "decoder": tuple(decoder)}
 
     def _step_lstm(self, x: Tensor, hidden: Any, clock: Clock) -> tuple[Tensor, Any]:
@@ -410,9 +410,18 @@ class Down(Convolution):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the columns whose window is whole."""
-        rows = x.reshape(len(x), x.shape[1] // self.stride, -1)
-        taps = self.weight.permute(2, 1, 0).reshape(-1, rows.shape[-1], len(self.bias))
-        return _apply(_Convolve, _convolve, rows, taps, self.bias)
+        if not _by_hand(x):
+            return functional.conv1d(x.transpose(1, 2), self.weight, self.bias, self.stride).transpose(1, 2)
+        return _convolve(*_in_one_type(self.rows(x), self.taps(), self.bias))
+
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the columns of each stride as one row: ``(batch, time / stride, stride · channel)``."""
+        return x.reshape(len(x), x.shape[1] // self.stride, -1)
+
+    def taps(self) -> Tensor:
+        """Return the weights as a matrix for each row of a window: ``(tap, stride · channel, channel)``."""
+        n_out, n_in, kernel = self.weight.shape
+        return self.weight.permute(2, 1, 0).reshape(kernel // self.stride, self.stride * n_in, n_out)
 
 
 class Up(Convolution):
@@ -423,10 +432,23 @@ class Up(Convolution):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum of the overlapping windows."""
+        if not _by_hand(x):
+            return functional.conv_transpose1d(x.transpose(1, 2), self.weight, self.bias, self.stride).transpose(1, 2)
+        return self.columns(_overlap_add(*_in_one_type(x, self.taps(), self.biases())))
+
+    def columns(self, rows: Tensor) -> Tensor:
+        """Return the columns that rows of one stride each hold."""
+        return rows.reshape(len(rows), -1, len(self.bias))
+
+    def taps(self) -> Tensor:
+        """Return the weights as a matrix for each row of a window: ``(tap, channel, stride · channel)``."""
         n_in, n_out, kernel = self.weight.shape
-        taps = self.weight.permute(0, 2, 1).reshape(n_in, kernel // self.stride, self.stride * n_out).transpose(0, 1)
-        rows = _apply(_OverlapAdd, _overlap_add, x, taps, self.bias.repeat(self.stride))
-        return rows.reshape(len(x), -1, n_out)
+        matrices = self.weight.permute(0, 2, 1).reshape(n_in, kernel // self.stride, self.stride * n_out)
+        return matrices.transpose(0, 1)
+
+    def biases(self) -> Tensor:
+        """Return the bias of a row."""
+        return self.bias.repeat(self.stride)
 
 
 class Gate(Convolution):
@@ -439,10 +461,15 @@ class Gate(Convolution):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the gated columns."""
-        matrix = self.weight.squeeze(-1).t()
         if not self.glu:
-            return (x @ matrix + self.bias).relu()
-        return _apply(_Gate, _gate, x, matrix, self.bias)
+            return functional.linear(x, self.weight.squeeze(-1), self.bias).relu()
+        if not _by_hand(x):
+            return functional.glu(functional.linear(x, self.weight.squeeze(-1), self.bias), dim=-1)
+        return _gate(*_in_one_type(x, self.matrix(), self.bias))
+
+    def matrix(self) -> Tensor:
+        """Return the weights as ``(channel in, channel out)``."""
+        return self.weight.squeeze(-1).t()
 
 
 class Encoder(nn.Module):
@@ -455,7 +482,11 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(batch, (time - kernel) / stride + 1, channel)``."""
-        return self.gate(functional.relu(self.conv(x), inplace=True))
+        conv, gate = self.conv, self.gate
+        if not (gate.glu and _by_hand(x, training=True)):
+            return gate(functional.relu(conv(x), inplace=True))
+        tensors = _in_one_type(conv.rows(x), conv.taps(), conv.bias, gate.matrix(), gate.bias)
+        return _Encode.apply(*tensors) if torch.is_grad_enabled() else _encode(*tensors, keep=False)[0]
 
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """Return the columns that the new ones complete, and what the next call needs again."""
@@ -474,12 +505,18 @@ class Decoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(batch, (time - 1) · stride + kernel, channel)``."""
-        x = self.conv(self.gate(x))
-        return x if self.is_last else functional.relu(x, inplace=True)
+        conv, gate = self.conv, self.gate
+        if not (gate.glu and _by_hand(x, training=True)):
+            x = conv(gate(x))
+            return x if self.is_last else functional.relu(x, inplace=True)
+        tensors = _in_one_type(x, gate.matrix(), gate.bias, conv.taps(), conv.biases())
+        if torch.is_grad_enabled():
+            return conv.columns(_Decode.apply(*tensors, self.is_last))
+        return conv.columns(_decode(*tensors, is_last=self.is_last, keep=False)[0])
 
     def step(self, x: Tensor, carry: Tensor, exists: Tensor) -> tuple[Tensor, Tensor]:
         """Return the columns that are complete, and the sum so far of those that are not."""
-        x = self.conv(self.gate(x) * exists)
+        x = self.conv(_only(self.gate(x), exists))
         n_late = carry.shape[1]
         n_done = x.shape[1] - n_late
         x = torch.cat([x[:, :n_late] + carry, x[:, n_late:]], dim=1)
@@ -497,49 +534,113 @@ def _is_traced() -> bool:
     return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
 
 
-def _apply(function: Any, kernel: Callable[..., Tensor], x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
-    """Return the products, with the gradients by hand where there are any to take."""
-    if torch.is_autocast_enabled(x.device.type):  # a product of ours is one of torch's to autocast
-        dtype = torch.get_autocast_dtype(x.device.type)
-        x, taps, bias = x.to(dtype), taps.to(dtype), bias.to(dtype)
-    if _is_traced():
-        return kernel(x, taps, bias, in_place=False)
-    return function.apply(x, taps, bias) if torch.is_grad_enabled() else kernel(x, taps, bias)
+def _by_hand(x: Tensor, training: bool = False) -> bool:
+    """Whether the products below are to be used: on processors, and where no graph is made of the operations.
+
+    Gradients come from `_Encode` and `_Decode`, which are whole layers; the parts are for what needs none.
+    """
+    return x.device.type == "cpu" and not _is_traced() and (training or not torch.is_grad_enabled())
 
 
-def _convolve(rows: Tensor, taps: Tensor, bias: Tensor | None, in_place: bool = True) -> Tensor:
+def _in_one_type(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors in the type that autocast has for products."""
+    if not torch.is_autocast_enabled("cpu"):
+        return tensors
+    return tuple(tensor.to(torch.get_autocast_dtype("cpu")) for tensor in tensors)
+
+
+class _Taps:
+    """The matrices of a convolution on rows: ``y[i] = sum of rows[i + j] @ taps[j]``, and its gradient.
+
+    With two taps, two rows of output need three products instead of four, since with d = rows[i] - rows[i + 1]::
+
+        y[0] = d[0] @ taps[0] + rows[1] @ (taps[0] + taps[1])
+        y[1] = rows[1] @ (taps[0] + taps[1]) - d[1] @ taps[1]
+
+    (Winograd's F(2, 2); it costs one bit of precision.)
+    """
+
+    def __init__(self, taps: Sequence[Tensor], n_rows: int) -> None:
+        self.taps = taps
+        self.in_pairs = len(taps) == 2 and min(taps[0].shape) >= NARROW and n_rows >= FEW_ROWS
+        self.both = taps[0] + taps[1] if self.in_pairs else None
+
+    def convolve(self, rows: Tensor, bias: Tensor | None, out: Tensor) -> None:
+        """Write what the rows of `out` are."""
+        n_rows = len(out)
+        if self.both is not None and n_rows > 1:
+            n_rows -= n_rows % 2
+            differences = rows[:n_rows] - rows[1 : n_rows + 1]
+            shared = _product(rows[1 : n_rows + 1 : 2], self.both, bias)
+            pairs = out[:n_rows].unflatten(0, (-1, 2))
+            pairs.copy_(shared.unsqueeze(1))
+            pairs[:, 0].addmm_(differences[::2], self.taps[0])
+            pairs[:, 1].addmm_(differences[1::2], self.taps[1], alpha=-1)
+            rows, out = rows[n_rows:], out[n_rows:]
+        if len(out):
+            _product(rows[: len(out)], self.taps[0], bias, out)
+            for j, tap in enumerate(self.taps[1:], start=1):
+                out.addmm_(rows[j : j + len(out)], tap)
+
+
+class _GradientOfTaps:
+    """Sums ``rows[i + j]ᵀ @ y[i]`` over i for each tap j, piece by piece, in pairs as `_Taps` does."""
+
+    def __init__(self, taps: _Taps) -> None:
+        self.taps = [torch.zeros_like(tap) for tap in taps.taps]
+        self.both = torch.zeros_like(taps.taps[0]) if taps.in_pairs else None
+
+    def add(self, rows: Tensor, y: Tensor) -> None:
+        """Take the products of another piece."""
+        n_rows = len(y)
+        if self.both is not None and n_rows > 1:
+            n_rows -= n_rows % 2
+            differences = rows[:n_rows] - rows[1 : n_rows + 1]
+            self.taps[0].addmm_(differences[::2].t(), y[:n_rows:2])
+            self.taps[1].addmm_(differences[1::2].t(), y[1:n_rows:2], alpha=-1)
+            self.both.addmm_(rows[1 : n_rows + 1 : 2].t(), y[:n_rows:2] + y[1:n_rows:2])
+            rows, y = rows[n_rows:], y[n_rows:]
+        if len(y):
+            for j, tap in enumerate(self.taps):
+                tap.addmm_(rows[j : j + len(y)].t(), y)
+
+    def result(self) -> list[Tensor]:
+        """Return the gradient of each tap."""
+        return self.taps if self.both is None else [tap + self.both for tap in self.taps]
+
+
+def _product(rows: Tensor, matrix: Tensor, bias: Tensor | None, out: Tensor | None = None) -> Tensor:
+    return torch.mm(rows, matrix, out=out) if bias is None else torch.addmm(bias, rows, matrix, out=out)
+
+
+def _convolve(rows: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
     """Return ``y[i] = bias + sum of rows[i + j] @ taps[j]``, (batch, row, b) for (batch, row, a) and (j, a, b)."""
-    n_taps, n_rows = len(taps), rows.shape[1] - len(taps) + 1
-    if not in_place:
-        products = [rows[:, j : j + n_rows] @ taps[j] for j in range(n_taps)]
-        return torch.stack(products).sum(dim=0) + (0.0 if bias is None else bias)
-    y = rows.new_empty(len(rows), n_rows, taps.shape[-1])
+    y = rows.new_empty(len(rows), rows.shape[1] - len(taps) + 1, taps.shape[-1])
+    matrices = _Taps(taps.unbind(), y.shape[1])
     for x, out in zip(rows, y, strict=True):
-        _product(x[:n_rows], taps[0], bias, out)
-        for j in range(1, n_taps):
-            out.addmm_(x[j : j + n_rows], taps[j])
+        for start, stop in _pieces(len(out), taps.shape[-1]):
+            matrices.convolve(x[start:], bias, out[start:stop])
     return y
 
 
-def _overlap_add(x: Tensor, taps: Tensor, bias: Tensor | None, in_place: bool = True) -> Tensor:
+def _overlap_add(x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
     """Return ``y[i] = bias + sum of x[i - j] @ taps[j]``, (batch, row, b) for (batch, row, a) and (j, a, b)."""
-    n_taps, n_rows = len(taps), x.shape[1]
-    if not in_place:
-        products = [functional.pad(x @ taps[j], (0, 0, j, n_taps - 1 - j)) for j in range(n_taps)]
-        return torch.stack(products).sum(dim=0) + (0.0 if bias is None else bias)
-    y = x.new_empty(len(x), n_rows + n_taps - 1, taps.shape[-1])
-    y[:, n_rows:] = 0.0 if bias is None else bias
+    n_late = len(taps) - 1
+    return _overlap_add_padded(functional.pad(x, (0, 0, n_late, n_late)), taps, bias)
+
+
+def _overlap_add_padded(x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
+    """Return the same of `x` with the zeros around it, where it is a convolution with the taps in reverse order."""
+    y = x.new_empty(len(x), x.shape[1] - len(taps) + 1, taps.shape[-1])
+    matrices = _Taps(taps.unbind()[::-1], y.shape[1])
     for columns, out in zip(x, y, strict=True):
-        _product(columns, taps[0], bias, out[:n_rows])
-        for j in range(1, n_taps):
-            out[j : j + n_rows].addmm_(columns, taps[j])
+        for start, stop in _pieces(len(out), x.shape[-1]):
+            matrices.convolve(columns[start:], bias, out[start:stop])
     return y
 
 
-def _gate(x: Tensor, matrix: Tensor, bias: Tensor, in_place: bool = True) -> Tensor:
+def _gate(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
     """Return ``(x @ matrix + bias)`` with half of its channels times the sigmoid of the other half: (batch, row, a)."""
-    if not in_place:
-        return functional.glu(x @ matrix + bias, dim=-1)
     rows = x.reshape(-1, x.shape[-1])
     n_rows = _rows_in_cache(rows)
     y, both = torch.empty_like(rows), rows.new_empty(min(n_rows, len(rows)), len(bias))
@@ -555,94 +656,141 @@ def _gate_rows(rows: Tensor, matrix: Tensor, bias: Tensor, both: Tensor, out: Te
     torch.mul(values, gates.sigmoid_(), out=out)
 
 
+def _gradient_of_gate(of_out: Tensor, both: Tensor, of_both: Tensor) -> None:
+    """Write the gradient of what `_gate_rows` wrote to `both`, before the sigmoid, to `of_both`."""
+    (values, gates), (of_values, of_gates) = both.chunk(2, dim=-1), of_both.chunk(2, dim=-1)
+    torch.mul(of_out, gates, out=of_values)
+    torch.mul(of_values, values, out=of_gates)
+    of_gates.mul_(1 - gates)  # the slope of a sigmoid g is g (1 - g)
+
+
 def _rows_in_cache(rows: Tensor) -> int:
     return max(ROWS_IN_CACHE // rows.shape[-1], 1)
 
 
-def _product(x: Tensor, matrix: Tensor, bias: Tensor | None, out: Tensor) -> None:
-    if bias is None:
-        torch.mm(x, matrix, out=out)
-    else:
-        torch.addmm(bias, x, matrix, out=out)
+def _encode(
+    rows: Tensor, taps: Tensor, bias: Tensor, matrix: Tensor, gate_bias: Tensor, *, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a layer down, and what is between convolution and gate and in the gate, whole if it is to be kept."""
+    n_rows = rows.shape[1] - len(taps) + 1
+    pieces = _pieces(n_rows, len(bias))
+    shape = (len(rows), n_rows) if keep else (1, pieces[0][1])
+    y, x, both = (
+        rows.new_empty(len(rows), n_rows, len(bias)),
+        *(rows.new_empty(*shape, len(b)) for b in (bias, gate_bias)),
+    )
+    matrices = _Taps(taps.unbind(), n_rows)
+    for example in range(len(rows)):
+        for start, stop in pieces:
+            here = (example, slice(start, stop)) if keep else (0, slice(stop - start))
+            matrices.convolve(rows[example, start:], bias, x[here])
+            _gate_rows(x[here].relu_(), matrix, gate_bias, both[here], y[example, start:stop])
+    return y, x, both
 
 
-def _gradient_of_taps(rows: Tensor, y: Tensor, like: Tensor) -> Tensor:
-    """Return ``sum over i of rows[i + j]ᵀ @ y[i]`` for each tap j, in the memory order of the taps: (j, a, b)."""
-    gradient = torch.zeros_like(like)
-    for x, columns in zip(rows, y, strict=True):
-        for j, matrix in enumerate(gradient):
-            matrix.addmm_(x[j : j + len(columns)].t(), columns)
-    return gradient
+def _decode(
+    x: Tensor, matrix: Tensor, gate_bias: Tensor, taps: Tensor, bias: Tensor, *, is_last: bool, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the rows of a layer up, and what is between gate and convolution and, if it is to be kept, in the gate."""
+    n_late, n_rows = len(taps) - 1, x.shape[1]
+    pieces = _pieces(n_rows, x.shape[2])
+    padded = x.new_empty(len(x), n_rows + 2 * n_late, x.shape[2])
+    padded[:, :n_late] = padded[:, n_late + n_rows :] = 0
+    gated = padded[:, n_late : n_late + n_rows]
+    both = x.new_empty(*((len(x), n_rows) if keep else (1, pieces[0][1])), len(gate_bias))
+    for example in range(len(x)):
+        for start, stop in pieces:
+            here = (example, slice(start, stop)) if keep else (0, slice(stop - start))
+            _gate_rows(x[example, start:stop], matrix, gate_bias, both[here], gated[example, start:stop])
+    y = _overlap_add_padded(padded, taps, bias)
+    return (y if is_last else y.relu_()), gated, both
 
 
-class _Convolve(torch.autograd.Function):
-    """`_convolve`, of which only the input is kept for the gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(rows, taps)
-        return _convolve(rows, taps, bias)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        rows, taps = ctx.saved_tensors
-        of_rows = _overlap_add(gradient, taps.transpose(1, 2), None) if ctx.needs_input_grad[0] else None
-        return of_rows, _gradient_of_taps(rows, gradient, taps), gradient.sum(dim=(0, 1))
-
-
-class _OverlapAdd(torch.autograd.Function):
-    """`_overlap_add`, of which only the input is kept for the gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, taps)
-        return _overlap_add(x, taps, bias)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        x, taps = ctx.saved_tensors
-        of_x = _convolve(gradient, taps.transpose(1, 2), None) if ctx.needs_input_grad[0] else None
-        of_taps = _gradient_of_taps(gradient, x, taps.transpose(1, 2)).transpose(1, 2)
-        return of_x, of_taps, gradient.sum(dim=(0, 1))
-
-
-class _Gate(torch.autograd.Function):
-    """`_gate`, of which the input, the values and the gates are kept for the gradient."""
+class _Encode(torch.autograd.Function):
+    """A layer down, with its gradient: both go through the time in pieces that stay in the cache."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
-        rows = x.reshape(-1, x.shape[-1])
-        n_rows = _rows_in_cache(rows)
-        y, both = torch.empty_like(rows), rows.new_empty(len(rows), len(bias))
-        for part, kept, out in zip(rows.split(n_rows), both.split(n_rows), y.split(n_rows), strict=True):
-            _gate_rows(part, matrix, bias, kept, out)
-        ctx.save_for_backward(rows, matrix, both)
-        return y.view(x.shape)
+    def forward(ctx: Any, rows: Tensor, taps: Tensor, bias: Tensor, matrix: Tensor, gate_bias: Tensor) -> Tensor:
+        y, x, both = _encode(rows, taps, bias, matrix, gate_bias, keep=True)
+        ctx.save_for_backward(rows, taps, matrix, x, both)
+        return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        rows, matrix, both = ctx.saved_tensors
-        n_rows = _rows_in_cache(rows)
-        of_rows, of_matrix, of_bias = (
-            torch.empty_like(rows),
-            torch.zeros_like(matrix),
-            matrix.new_zeros(len(matrix.t())),
-        )
-        of_both = both.new_empty(min(n_rows, len(rows)), both.shape[-1])
-        parts = (tensor.split(n_rows) for tensor in (rows, both, gradient.reshape(rows.shape), of_rows))
-        for part, kept, of_out, of_part in zip(*parts, strict=True):
-            of_kept = of_both[: len(part)]
-            (values, gates), (of_values, of_gates) = kept.chunk(2, dim=-1), of_kept.chunk(2, dim=-1)
-            torch.mul(of_out, gates, out=of_values)
-            torch.mul(of_values, values, out=of_gates)
-            of_gates.addcmul_(of_gates, gates, value=-1)  # the slope of a sigmoid is g (1 - g)
-            torch.mm(of_kept, matrix.t(), out=of_part)
-            of_matrix.addmm_(part.t(), of_kept)
-            of_bias += of_kept.sum(dim=0)
-        return of_rows.view(gradient.shape), of_matrix, of_bias
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, taps, matrix, x, both = ctx.saved_tensors
+        n_rows, n_late = x.shape[1], len(taps) - 1
+        pieces = _pieces(n_rows, x.shape[2])
+        of_rows = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
+        of_taps, of_matrix = _GradientOfTaps(_Taps(taps.unbind(), n_rows)), torch.zeros_like(matrix)
+        of_bias, of_gate_bias = matrix.new_zeros(len(matrix)), matrix.new_zeros(matrix.shape[1])
+        backwards = _Taps([tap.t() for tap in taps.unbind()[::-1]], n_rows) if of_rows is not None else None
+        for example in range(len(rows)):
+            of_x = x.new_zeros(pieces[0][1] + 2 * n_late, x.shape[2])  # of a piece, with the rows before and after it
+            for start, stop in pieces:
+                piece, n_new = x[example, start:stop], stop - start
+                of_both = torch.empty_like(both[example, start:stop])
+                _gradient_of_gate(gradient[example, start:stop], both[example, start:stop], of_both)
+                of_matrix.addmm_(piece.t(), of_both)
+                of_gate_bias += of_both.sum(dim=0)
+                of_piece = of_x[n_late : n_late + n_new]
+                of_piece.copy_(torch.ops.aten.threshold_backward(of_both @ matrix.t(), piece, 0))
+                of_bias += of_piece.sum(dim=0)
+                of_taps.add(rows[example, start:], of_piece)
+                if of_rows is not None and backwards is not None:
+                    if stop == n_rows:  # what the last rows are in, too
+                        of_x[n_late + n_new : n_new + 2 * n_late] = 0
+                        stop += n_late
+                    backwards.convolve(of_x, None, of_rows[example, start:stop])
+                    of_x[:n_late] = of_x[n_new : n_new + n_late].clone()
+        return of_rows, torch.stack(of_taps.result()), of_bias, of_matrix, of_gate_bias
+
+
+class _Decode(torch.autograd.Function):
+    """A layer up, with its gradient: both go through the time in pieces that stay in the cache."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, matrix: Tensor, gate_bias: Tensor, taps: Tensor, bias: Tensor, is_last: bool
+    ) -> Tensor:
+        y, gated, both = _decode(x, matrix, gate_bias, taps, bias, is_last=is_last, keep=True)
+        ctx.save_for_backward(x, matrix, taps, gated, both, None if is_last else y)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, matrix, taps, gated, both, y = ctx.saved_tensors
+        n_rows, n_late = x.shape[1], len(taps) - 1
+        backwards = _Taps([tap.t() for tap in taps.unbind()], n_rows)
+        of_x, of_taps, of_matrix = torch.empty_like(x), _GradientOfTaps(backwards), torch.zeros_like(matrix)
+        of_bias, of_gate_bias = matrix.new_zeros(taps.shape[2]), matrix.new_zeros(matrix.shape[1])
+        for example in range(len(x)):
+            for start, stop in _pieces(n_rows, x.shape[2]):
+                of_y = gradient[example, start : stop + n_late]
+                if y is not None:
+                    of_y = torch.ops.aten.threshold_backward(of_y, y[example, start : stop + n_late], 0)
+                of_bias += of_y[: None if stop == n_rows else stop - start].sum(dim=0)
+                of_gated = torch.empty_like(x[example, start:stop])
+                backwards.convolve(of_y, None, of_gated)
+                of_taps.add(of_y, gated[example, start:stop])
+                of_both = torch.empty_like(both[example, start:stop])
+                _gradient_of_gate(of_gated, both[example, start:stop], of_both)
+                of_matrix.addmm_(x[example, start:stop].t(), of_both)
+                of_gate_bias += of_both.sum(dim=0)
+                torch.mm(of_both, matrix.t(), out=of_x[example, start:stop])
+        return of_x, of_matrix, of_gate_bias, torch.stack([tap.t() for tap in of_taps.result()]), of_bias, None
+
+
+def _pieces(n_rows: int, width: int) -> list[tuple[int, int]]:
+    """Return where pieces that stay in the cache begin and end."""
+    size = max(ROWS_IN_CACHE // width // 2 * 2, 2)  # even, for the pairs of `_Taps`
+    return [(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
+
+
+def _only(x: Tensor, exists: Tensor) -> Tensor:
+    """Return the columns ``(batch, time, channel)`` of hops that exist, ``(hop, 1)``, and zeros for the others."""
+    return (x.reshape(len(x), len(exists), -1) * exists).view(x.shape)
 
 
 def _delay(x: Tensor, earlier: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
