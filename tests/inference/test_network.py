@@ -33,6 +33,9 @@ def saved(tmp_path, name="conv_tasnet", **config):
     return tmp_path / "model", network
 
 
+WAVE_U_NET = {"sample_rate": RATE, "n_levels": 3, "extra_filters": 4, "kernel_down": 5, "kernel_up": 3}
+
+
 @pytest.fixture
 def folder(tmp_path):
     return saved(tmp_path, **CONVOLUTIONAL)[0]
@@ -46,9 +49,10 @@ def chunked(sound, restorer, *, rate: int = RATE):
 
 @pytest.mark.parametrize("n_channels", [1, 2])
 @pytest.mark.parametrize("n_samples", [1, 20, 800, 5003])
-def test_chunks_of_a_convolutional_network_are_the_whole(folder, n_samples, n_channels):
+@pytest.mark.parametrize("kind", [("conv_tasnet", CONVOLUTIONAL), ("wave_u_net", WAVE_U_NET)], ids=lambda kind: kind[0])
+def test_chunks_of_a_convolutional_network_are_the_whole(tmp_path, kind, n_samples, n_channels):
     sound = hiss(n_samples, n_channels)
-    restorer = NetworkRestorer(folder)
+    restorer = NetworkRestorer(saved(tmp_path, kind[0], **kind[1])[0])
     np.testing.assert_allclose(chunked(sound, restorer), restorer.process(sound), atol=1e-6)
 
 

@@ -92,6 +92,11 @@ class WaveUNet(Network):
             reach = 2 * reach + config.kernel_down - 1
         return reach + 1
 
+    @property
+    def grid_samples(self) -> int:
+        """The stride of the lowest rate: only from one such sample to the next are the same samples decimated."""
+        return int(2**self.config.n_levels)
+
     def process(self, waveform: Tensor) -> Tensor:
         """Return ``(batch, source, time)``."""
         config, n_samples = self.config, waveform.shape[-1]
