@@ -436,6 +436,15 @@ class Up(Convolution):
             return functional.conv_transpose1d(x.transpose(1, 2), self.weight, self.bias, self.stride).transpose(1, 2)
         return self.columns(_overlap_add(*_in_one_type(x, self.taps(), self.biases())))
 
+    def windows(self, x: Tensor) -> Tensor:
+        """Return what each column adds to its window, as rows of a stride: ``(batch, time, row, stride · channel)``.
+
+        For few columns, where the time is that of reading the weights: one product reads them as they lie.
+        """
+        n_in, _, kernel = self.weight.shape
+        products = x @ self.weight.permute(0, 2, 1).reshape(n_in, -1)
+        return products.unflatten(-1, (kernel // self.stride, -1))
+
     def columns(self, rows: Tensor) -> Tensor:
         """Return the columns that rows of one stride each hold."""
         return rows.reshape(len(rows), -1, len(self.bias))
@@ -516,11 +525,14 @@ class Decoder(nn.Module):
 
     def step(self, x: Tensor, carry: Tensor, exists: Tensor) -> tuple[Tensor, Tensor]:
         """Return the columns that are complete, and the sum so far of those that are not."""
-        x = self.conv(_only(self.gate(x), exists))
-        n_late = carry.shape[1]
-        n_done = x.shape[1] - n_late
-        x = torch.cat([x[:, :n_late] + carry, x[:, n_late:]], dim=1)
-        done, carry = x[:, :n_done], x[:, n_done:] - self.conv.bias
+        rows = self.conv.windows(_only(self.gate(x), exists))
+        n_late = rows.shape[2] - 1
+        parts = [functional.pad(rows[:, :, j], (0, 0, j, n_late - j)) for j in range(n_late + 1)]
+        parts.append(functional.pad(carry.reshape(len(x), n_late, rows.shape[-1]), (0, 0, 0, x.shape[1])))
+        done, carry = self.conv.columns(sum(parts[1:], parts[0])).split(
+            [x.shape[1] * self.conv.stride, carry.shape[1]], 1
+        )
+        done = done + self.conv.bias
         return (done if self.is_last else done.relu()), carry
 
 
