@@ -20,6 +20,8 @@ TASNET = {
     "n_blocks": 3,
     "n_repeats": 2,
 }
+UNET = {"n_fft": 64, "hop": 16, "widths": [6, 8, 8], "num_tfc": 1}
+GRIDNET = {"n_fft": 32, "hop": 16, "n_blocks": 1, "embedding": 8, "unfold": 3, "hidden": 6, "n_heads": 2, "qk_size": 34}
 TINY: dict[str, tuple[str, dict]] = {
     "conv_tasnet": ("conv_tasnet", TASNET),
     "conv_tasnet causal": ("conv_tasnet", {**TASNET, "norm": "cumulative", "causal": True}),
@@ -43,6 +45,12 @@ TINY: dict[str, tuple[str, dict]] = {
     ),
     "gatewave": ("gatewave", {"hidden": 16, "depth": 2}),
     "gatewave causal": ("gatewave", {"hidden": 4, "depth": 2, "causal": True, "stride": 2}),
+    "two_stage_unet": ("two_stage_unet", {**UNET, "depth": 2}),
+    "two_stage_unet one stage": ("two_stage_unet", {**UNET, "depth": 1, "num_tfc": 2, "n_stages": 1}),
+    "two_stage_unet as published": ("two_stage_unet", {**UNET, "depth": 1, "num_tfc": 2, "pad_start": False}),
+    "tf_gridnet": ("tf_gridnet", GRIDNET),
+    "tf_gridnet neighbours": ("tf_gridnet", {**GRIDNET, "unfold": 2, "unfold_hop": 2, "n_channels": 2}),
+    "tf_gridnet blocks again": ("tf_gridnet", {**GRIDNET, "unfold": 1, "n_sources": 1, "checkpoint_blocks": True}),
 }
 STREAMING = [name for name, (model, config) in TINY.items() if build(model, **config).is_causal]
 

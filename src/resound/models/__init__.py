@@ -17,7 +17,9 @@ from resound.models.conv_tasnet import ConvTasNet, ConvTasNetConfig
 from resound.models.demucs import Demucs, DemucsConfig
 from resound.models.gatewave import GateWave, GateWaveConfig
 from resound.models.network import Network, NetworkConfig
+from resound.models.tf_gridnet import TFGridNet, TFGridNetConfig
 from resound.models.timbre import Timbre, TimbreConfig
+from resound.models.two_stage_unet import TwoStageUNet, TwoStageUNetConfig
 from resound.models.wave_u_net import WaveUNet, WaveUNetConfig
 
 # Every network by the name it has in presets and checkpoints.
@@ -27,6 +29,8 @@ MODELS: dict[str, tuple[type[Network], type[NetworkConfig]]] = {
     "demucs": (Demucs, DemucsConfig),
     "wave_u_net": (WaveUNet, WaveUNetConfig),
     "gatewave": (GateWave, GateWaveConfig),
+    "two_stage_unet": (TwoStageUNet, TwoStageUNetConfig),
+    "tf_gridnet": (TFGridNet, TFGridNetConfig),
 }
 
 
