@@ -1,9 +1,12 @@
 """``resound models`` and ``resound import`` as users run them."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
@@ -12,6 +15,11 @@ from resound.checkpoint import load_model, read_about, save_model  # noqa: E402
 from resound.models import MODELS, build  # noqa: E402
 from resound.models.presets import preset_names  # noqa: E402
 
+PARITY = Path(os.environ.get("RESOUND_PARITY", Path(__file__).parents[3] / "shared" / "parity"))
+ORIGINALS = {
+    "conv_tasnet": "asteroid", "conv_tasnet_causal": "asteroid", "demucs_causal": "denoiser",
+    "demucs_bidirectional": "denoiser", "tf_gridnet_v2": "espnet", "two_stage_unet": "two-stage-unet",
+}  # fmt: skip
 TIMBRE = {"sample_rate": 8000, "widths": [4, 6], "strides": [2, 3], "kernel": 5, "gru_layers": 1}
 ASTEROID = {
     "n_src": 2, "n_filters": 8, "kernel_size": 4, "stride": 2, "bn_chan": 4, "hid_chan": 6, "skip_chan": 4,
@@ -184,3 +192,22 @@ def test_without_torch_one_line_says_what_to_install(words):
     ended = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
     assert "networks need torch, which is not installed; run: pip install 'resound[train]'" in ended.stderr
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_imported_weights_give_what_the_original_gave(tmp_path, resound, name):
+    if not PARITY.is_dir():
+        pytest.skip(f"{PARITY} is absent; set RESOUND_PARITY to the folder of the originals' outputs")
+    about = json.loads((PARITY / name / "about.json").read_text())["config"]
+    (tmp_path / "config.json").write_text(json.dumps({key: about[key] for key in about if key != "source"}))
+    words = ["--from", ORIGINALS[name], "--config", tmp_path / "config.json", "-o", tmp_path / "mine"]
+    ended = resound("import", PARITY / name / "weights.npz", *words)
+    assert (ended.status, ended.stderr) == (0, "")
+    network = load_model(tmp_path / "mine")
+    given, expected = (
+        torch.from_numpy(np.load(next((PARITY / name).glob(f"{kind}*.npy")))).float() for kind in ("input", "output")
+    )
+    with torch.inference_mode():
+        out = network(given.reshape(-1, network.config.n_channels, given.shape[-1]))
+    assert (out - expected.reshape(out.shape)).norm() <= 1e-4 * expected.norm()
