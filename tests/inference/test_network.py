@@ -13,7 +13,7 @@ from conftest import hiss, read_sound, write_wav  # noqa: E402
 from resound.checkpoint import save_model  # noqa: E402
 from resound.errors import ModelError  # noqa: E402
 from resound.inference.models import find_model  # noqa: E402
-from resound.inference.network import CONTEXT_SECONDS, NetworkRestorer  # noqa: E402
+from resound.inference.network import CONTEXT_SECONDS, MOST_CONTEXT_SECONDS, NetworkRestorer  # noqa: E402
 from resound.inference.offline import restore_blocks  # noqa: E402
 from resound.models import build  # noqa: E402
 
@@ -33,7 +33,9 @@ def saved(tmp_path, name="conv_tasnet", **config):
     return tmp_path / "model", network
 
 
+TWO_STAGES = {"sample_rate": RATE, "n_fft": 32, "hop": 8, "depth": 1, "num_tfc": 1, "widths": [4, 4]}
 WAVE_U_NET = {"sample_rate": RATE, "n_levels": 3, "extra_filters": 4, "kernel_down": 5, "kernel_up": 3}
+CONVOLUTIONS = {"conv_tasnet": CONVOLUTIONAL, "wave_u_net": WAVE_U_NET, "two_stage_unet": TWO_STAGES}
 
 
 @pytest.fixture
@@ -49,10 +51,10 @@ def chunked(sound, restorer, *, rate: int = RATE):
 
 @pytest.mark.parametrize("n_channels", [1, 2])
 @pytest.mark.parametrize("n_samples", [1, 20, 800, 5003])
-@pytest.mark.parametrize("kind", [("conv_tasnet", CONVOLUTIONAL), ("wave_u_net", WAVE_U_NET)], ids=lambda kind: kind[0])
-def test_chunks_of_a_convolutional_network_are_the_whole(tmp_path, kind, n_samples, n_channels):
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_chunks_of_a_convolutional_network_are_the_whole(tmp_path, name, n_samples, n_channels):
     sound = hiss(n_samples, n_channels)
-    restorer = NetworkRestorer(saved(tmp_path, kind[0], **kind[1])[0])
+    restorer = NetworkRestorer(saved(tmp_path, name, **CONVOLUTIONS[name])[0])
     np.testing.assert_allclose(chunked(sound, restorer), restorer.process(sound), atol=1e-6)
 
 
@@ -87,6 +89,15 @@ def test_a_recurrent_network_gets_context_enough_to_settle(tmp_path):
     assert restorer.context == CONTEXT_SECONDS * RATE
     sound = hiss(30000)
     np.testing.assert_allclose(chunked(sound, restorer), restorer.process(sound), atol=1e-4)
+
+
+def test_context_is_half_the_receptive_field_on_each_side_within_limits(tmp_path):
+    folder, network = saved(tmp_path / "a", **CONVOLUTIONAL)
+    assert NetworkRestorer(folder).context == network.receptive_field_samples // 2 + 2 * 10
+    folder, network = saved(tmp_path / "b", **CONVOLUTIONAL | {"causal": True})
+    assert NetworkRestorer(folder).context == network.receptive_field_samples
+    folder, network = saved(tmp_path / "c", **CONVOLUTIONAL | {"n_blocks": 11, "n_repeats": 3})  # enormous
+    assert NetworkRestorer(folder).context == MOST_CONTEXT_SECONDS * RATE < network.receptive_field_samples // 2
 
 
 def test_memory_does_not_grow_with_the_recording(folder):

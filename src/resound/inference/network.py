@@ -1,14 +1,16 @@
 """A network of ours (`resound.checkpoint`) as a restorer, run by torch: needs the extra `train`.
 
-Each chunk is given with context on both sides: as much as the network's receptive field, and where that is unlimited
-(recurrent, or a norm over the whole input) `CONTEXT_SECONDS`, after which a restorer has settled.  Chunks begin on the
-network's own grid of frames, so that of a convolutional network the parts are those of the whole.
+Each chunk is given with context on both sides: as far as the network's receptive field reaches, so that the parts of a
+convolutional network are those of the whole (chunks begin on its grid of frames, too).  Where it is unlimited
+(recurrent, or a norm over the whole input) `CONTEXT_SECONDS` must do, after which a network has settled, and where it
+is enormous `MOST_CONTEXT_SECONDS`: of a deep U-Net the far ends count for next to nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from resound.errors import ModelError, one_line, train_extra
 
 CONTEXT_SECONDS = 2.0
+MOST_CONTEXT_SECONDS = 5.0
 
 
 class NetworkRestorer:
@@ -30,9 +33,8 @@ class NetworkRestorer:
         self._network, self._run = load_model(folder), run_network
         self.name = str(told.get("title", told["name"]))
         self.sample_rate = self._network.sample_rate
-        reach = self._network.receptive_field_samples
-        self.context = round(CONTEXT_SECONDS * self.sample_rate) if reach is None else reach
         self.grid = self._network.grid_samples
+        self.context = _context(self._network)
         self.weights_md5 = hashlib.md5((folder / WEIGHTS).read_bytes(), usedforsecurity=False).hexdigest()
         self._n_channels = self._network.config.n_channels
         if told["name"] == "timbre" and self._n_channels > 1:
@@ -70,3 +72,13 @@ class NetworkRestorer:
         if not np.isfinite(restored).all():
             raise ModelError(f"model {one_line(self.name)!r} gave samples that are not finite; use another one")
         return restored.astype(block.dtype)
+
+
+def _context(network: Any) -> int:
+    """Return how many samples a network wants to see on both sides."""
+    reach = network.receptive_field_samples
+    if reach is None:
+        return round(CONTEXT_SECONDS * network.sample_rate)
+    if not network.is_causal:
+        reach = reach // 2 + 2 * network.grid_samples  # half on each side, but for where a sample lies in its frame
+    return min(reach, round(MOST_CONTEXT_SECONDS * network.sample_rate))

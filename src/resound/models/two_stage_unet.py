@@ -97,6 +97,11 @@ class TwoStageUNet(Network):
         return self.config.hop
 
     @property
+    def grid_samples(self) -> int:
+        """The frames that the deepest level holds one of: only shifted by so many are the same frames halved."""
+        return int(self.config.hop * 2**self.config.depth)
+
+    @property
     def receptive_field_samples(self) -> int | None:
         """Input samples that one output sample depends on: the frames that reach it, and all that those depend on."""
         config = self.config
@@ -399,7 +404,9 @@ def _frequency_encoding(n_freqs: int) -> Tensor:
 def _autocast_dtype(x: Tensor) -> torch.dtype:
     """Return the type in which a convolution of x runs."""
     device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    if device == "meta" or not torch.is_autocast_enabled(device):  # shapes alone know no autocast
+        return x.dtype
+    return torch.get_autocast_dtype(device)
 
 
 def _stage_seen(config: TwoStageUNetConfig, first: int, last: int) -> tuple[int, int]:
