@@ -159,6 +159,6 @@ def pair(args: dict[str, Any]) -> tuple[Network, nn.Module]:
 
 def cases() -> list[Case]:
     return [
-        Case("tf-gridnet report", partial(pair, REPORT), seconds=10.0, training=(1, 4.0)),
-        Case("tf-gridnet I=4 J=1", partial(pair, PAPER), seconds=4.0, training=(1, 2.0)),
+        Case("tf-gridnet report", partial(pair, REPORT), seconds=10.0, training=(1, 2.0)),
+        Case("tf-gridnet I=4 J=1", partial(pair, PAPER), seconds=4.0, training=(1, 1.0)),
     ]

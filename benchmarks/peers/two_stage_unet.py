@@ -166,11 +166,10 @@ class PlainTwoStageUNet(nn.Module):
         window = torch.hamming_window(n_fft)
         spectrum = torch.complex(estimate[:, 0], estimate[:, 1])
         frames = torch.fft.irfft(spectrum, n_fft) * window
-        squares = (window**2).expand_as(frames)
         size = (1, (frames.shape[1] - 1) * hop + n_fft)
-        fold = partial(functional.fold, output_size=size, kernel_size=(1, n_fft), stride=(1, hop))
-        sound = fold(frames.transpose(1, 2)) / fold(squares.transpose(1, 2))
-        return sound[:, :, 0, :n_samples]
+        sound = functional.fold(frames.transpose(1, 2), size, (1, n_fft), stride=(1, hop))[:, :, 0]
+        power = window.square().view(-1, hop).sum(dim=0)  # of overlapping windows, at each place in a hop
+        return (sound / power.repeat(size[1] // hop))[..., :n_samples]
 
 
 def pair(config: TwoStageUNetConfig) -> tuple[Network, nn.Module]:
@@ -185,6 +184,6 @@ def cases() -> list[Case]:
     prototype = TwoStageUNetConfig(depth=3, num_tfc=1, pad_start=False)
     paper = TwoStageUNetConfig(depth=6, num_tfc=3, pad_start=False)
     return [
-        Case("two-stage-unet film-prototype", partial(pair, prototype), seconds=10.0, training=(1, 4.0)),
+        Case("two-stage-unet film-prototype", partial(pair, prototype), seconds=10.0, training=(1, 2.0)),
         Case("two-stage-unet film-paper", partial(pair, paper), seconds=2.0, training=(1, 1.0)),
     ]

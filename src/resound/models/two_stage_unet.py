@@ -386,7 +386,8 @@ def _mirrored_place(place: int, size: int) -> int:
 
 def _mirrored_places(size: int, before: int, after: int, device: torch.device) -> Tensor:
     """Return `_mirrored_place` of all places from `-before` to `size + after`, for a size that may be a symbol."""
-    places = torch.arange(-before, size + after, device=device) % (2 * size)
+    places = torch.arange(-before, size + after, device=device)
+    places = torch.remainder(places, torch.full_like(places, 2 * size))  # ONNX has no remainder of a symbol
     return torch.minimum(places, 2 * size - 1 - places)
 
 
