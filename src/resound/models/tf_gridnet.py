@@ -10,7 +10,7 @@
 It is the second version, as in ESPnet.  Parameters: 8,239,810 at D 48, B 6, I 4, J 1, H 192 and n_fft 256, two sources.
 
 Where it differs from ESPnet: digital silence gives silence (there: no numbers), and a waveform shorter than half a
-window is filled up with zeros before its ends are mirrored.
+window is filled up with zeros before its ends are mirrored (not in an exported graph, which wants more than that).
 
 What makes it fast: the grid is ``(batch, frame, freq, channel)`` throughout, so norms, projections and unfolding find
 the channels side by side, and the transposed convolution is a matrix product and I shifted sums; queries, keys and
@@ -188,9 +188,12 @@ class Path(nn.Module):
         x = self.norm(x)
         if self.kernel > 1:
             x = x.unfold(1, self.kernel, self.hop).transpose(2, 3).flatten(2)  # (row, step, I · D)
-        y = self.lstm(x)[0]
+        y = _lstm_of_onnx(self.lstm, x) if torch.onnx.is_in_onnx_export() else self.lstm(x)[0]
         if self.kernel == self.hop:
             return functional.linear(y, self.out.weight, self.bias).view(-1, n_places, width)
+        if torch.compiler.is_compiling():  # places to add to cannot be counted in a graph of any length
+            weight = self.out.weight.unflatten(0, (self.kernel, width)).permute(2, 1, 0)
+            return functional.conv_transpose1d(y.transpose(1, 2), weight, self.bias, self.hop).transpose(1, 2)
         y = self.out(y).unflatten(2, (self.kernel, width))
         n_steps = y.shape[1]
         total = self.bias.to(y.dtype).expand(len(y), n_places, width).contiguous()
@@ -241,3 +244,25 @@ def prelu(x: Tensor, slope: Tensor) -> Tensor:
 def _rows_at_once(n_places: int) -> int:
     """Return how many rows go through an LSTM together, so that what it makes of them stays in the cache."""
     return min(32, max(16, CACHED_STEPS // n_places // 16 * 16))
+
+
+def _lstm_of_onnx(lstm: nn.LSTM, x: Tensor) -> Tensor:
+    """Return `lstm(x)[0]` as the one node that ONNX has for it: torch's own export fixes the number of steps."""
+    n_rows, n_steps, _ = x.shape
+    hidden = lstm.hidden_size
+
+    def both(name: str) -> Tensor:
+        """Both directions of a parameter, gates in ONNX's order: input, output, forget, cell."""
+        i, f, g, o = torch.stack([getattr(lstm, name), getattr(lstm, f"{name}_reverse")]).chunk(4, dim=1)
+        return torch.cat([i, o, f, g], dim=1)
+
+    bias = torch.cat([both("bias_ih_l0"), both("bias_hh_l0")], dim=1)
+    y, _, _ = torch.onnx.ops.symbolic_multi_out(
+        "LSTM",
+        (x.transpose(0, 1), both("weight_ih_l0"), both("weight_hh_l0"), bias),
+        attrs={"hidden_size": hidden, "direction": "bidirectional"},
+        dtypes=(x.dtype,) * 3,
+        shapes=((n_steps, 2, n_rows, hidden), (2, n_rows, hidden), (2, n_rows, hidden)),
+        version=20,
+    )
+    return y.permute(2, 0, 1, 3).flatten(2)  # (step, direction, row, H) -> (row, step, 2 · H)
