@@ -21,6 +21,10 @@ def symmetric(x: Tensor, kernel: int) -> Tensor:
     before, after = kernel // 2, kernel // 2 - (1 - kernel % 2)
     for axis in (2, 3):
         n = x.shape[axis]
+        if n < before:  # the original stops here; a mirror shows what is mirrored already
+            places = [min(place % (2 * n), 2 * n - 1 - place % (2 * n)) for place in range(-before, n + after)]
+            x = x.index_select(axis, torch.tensor(places))
+            continue
         x = torch.cat([x.narrow(axis, 0, before).flip(axis), x, x.narrow(axis, n - after, after).flip(axis)], dim=axis)
     return x
 
