@@ -5,6 +5,7 @@ The division at 6 Hz and the test tone of 3150 Hz are those of IEC 60386 and DIN
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -37,23 +38,42 @@ def sway(
 
     The speed's mean over the recording is right, so that nothing drifts and the length stays.
     """
+    positions = _positions(
+        audio.shape[1],
+        sample_rate,
+        ((wow_percent, wow_hz), (flutter_percent, flutter_hz)),
+        ((wow_random_percent, WOW_BAND_HZ), (flutter_random_percent, FLUTTER_BAND_HZ)),
+        seed,
+    )
+    return audio.copy() if positions is None else read_at(audio, positions)
+
+
+@lru_cache(maxsize=2)  # the target follows the degraded sound
+def _positions(
+    n_samples: int,
+    sample_rate: int,
+    periodic: tuple[tuple[float, float], ...],
+    random: tuple[tuple[float, tuple[float, float]], ...],
+    seed: int,
+) -> NDArray[np.float64] | None:
+    """Return where each sample is read, ``(time,)``; None where nothing sways.
+
+    ``periodic`` are peaks in per cent and rates in Hz, ``random`` RMS in per cent and bands in Hz.
+    """
     rng = np.random.default_rng(seed)
-    n_samples = audio.shape[1]
     step = max(1, round(sample_rate / GRID_HZ))
     n_grid = n_samples // step + 2
     time_seconds = np.arange(n_grid) * (step / sample_rate)
     ahead = np.zeros(n_grid)  # how far the carrier is ahead of its time, in seconds
-    for percent, rate_hz in ((wow_percent, wow_hz), (flutter_percent, flutter_hz)):
+    for percent, rate_hz in periodic:
         phase = 2 * np.pi * rng.random()
         if percent and rate_hz:  # the integral of sin is known: no sum over samples, no drift from rounding
             turn = 2 * np.pi * rate_hz
             ahead -= percent / 100 / turn * np.cos(turn * time_seconds + phase)
-    for percent, band_hz in ((wow_random_percent, WOW_BAND_HZ), (flutter_random_percent, FLUTTER_BAND_HZ)):
+    for percent, band_hz in random:
         if percent:
             ahead += percent / 100 * _random_displacement(n_grid, step / sample_rate, band_hz, rng)
-    if not ahead.any():
-        return audio.copy()
-    return read_at(audio, _between(sample_rate * (time_seconds + ahead), step)[:n_samples])
+    return _between(sample_rate * (time_seconds + ahead), step)[:n_samples] if ahead.any() else None
 
 
 def _random_displacement(
