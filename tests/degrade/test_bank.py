@@ -10,8 +10,10 @@ from scipy.stats import kstest
 from conftest import write_wav
 from resound.corpora.manifest import Manifest, Recording, write_manifest
 from resound.degrade import bank as bank_module
+from resound.degrade.babble import Babble
 from resound.degrade.bank import loop_to_length, open_bank, read_stretch, with_channels
 from resound.degrade.cache import ArrayCache
+from resound.degrade.noise import RecordedNoise
 from resound.errors import InputError
 
 RATE = 8000
@@ -98,6 +100,17 @@ class TestBank:
         with pytest.raises(InputError) as error:
             open_bank(name)
         assert str(error.value).startswith(message) and "\n" not in str(error.value)
+
+    def test_domains_that_are_not_asked_for_are_left_out_never_taken_for_want_of_others(self, tmp_path):
+        rows = [Recording(f"{name}.wav", 8000, RATE, domain=name) for name in ("noise", "effects", "room", "vintage")]
+        source = manifest(tmp_path / "m.jsonl", *rows, Recording("plain.wav", 8000, RATE))
+        names = {Path(file).stem for file in RecordedNoise(bank=source).open().files}
+        assert names == {"noise", "effects", "plain"}
+        assert [Path(file).stem for file in RecordedNoise(bank=source, domain="vintage").open().files] == ["vintage"]
+        with pytest.raises(
+            InputError, match=r"no recordings of speech \(there are effects, noise, none, room, vintage\)"
+        ):
+            Babble(bank=source, domain="speech").open()
 
     def test_a_folder_has_no_splits(self, tmp_path):
         with pytest.raises(InputError, match="has no splits, so no 'train'; give a manifest"):

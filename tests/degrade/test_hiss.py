@@ -89,7 +89,7 @@ def test_the_same_seed_is_the_same_noise_and_another_is_another():
 
 
 def test_silence_is_refused_in_one_line():
-    with pytest.raises(InputError, match="the signal is silent, so a signal-to-noise ratio of 20 dB means nothing"):
+    with pytest.raises(InputError, match="the signal is silent, so a signal-to-noise ratio means nothing"):
         added_by(Hiss, 0 * tone(1), snr_db=20)
 
 

@@ -10,17 +10,18 @@ import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
+from pydantic import Field
 
 from resound.audio.files import AUDIO_SUFFIXES, open_reader
 from resound.audio.segments import read_excerpt, read_segment, resample
-from resound.corpora.manifest import read_manifest, split_lines
+from resound.corpora.manifest import Manifest, read_manifest, split_lines
 from resound.degrade.cache import ArrayCache
-from resound.degrade.degradation import Audio
+from resound.degrade.degradation import Audio, Degradation, Params
 from resound.errors import InputError
 
 Pick = Literal["file", "duration"]
@@ -73,25 +74,43 @@ class Bank:
         return [files[index % len(files)] for index in range(n)]
 
 
-def open_bank(source: str | os.PathLike[str], split: str | None = None, domain: str | None = None) -> Bank:
+class FromBank(Degradation):
+    """A degradation that takes recordings out of a bank."""
+
+    usual_domains: ClassVar[tuple[str, ...]]  # of a manifest, where no domain is asked for
+    bank: str = Field(description="folder, manifest (.jsonl) or file")
+    split: str | None = Field(None, description="take this split of a manifest only")
+    domain: str | None = Field(None, description="take this domain of a manifest instead of the usual ones")
+
+    def open(self) -> Bank:
+        """Return the bank, read once in each process.  Raises `InputError`."""
+        return open_bank(self.bank, self.split, (self.domain,) if self.domain else (*self.usual_domains, ""))
+
+    def draw(self, rng: np.random.Generator) -> Params:
+        """Return parameters for one recording without those of the bank, in whose place a subclass puts files."""
+        params = super().draw(rng)
+        return {name: params[name] for name in params if name not in FromBank.model_fields}
+
+
+def open_bank(source: str | os.PathLike[str], split: str | None = None, domains: tuple[str, ...] = ()) -> Bank:
     """Return the bank of a folder (its recordings at any depth), a manifest (``.jsonl``) or one file.
 
-    ``split`` takes one split of a manifest.  Of a manifest of several domains only ``domain`` serves, where it has any:
-    rooms and speech are no noise.  Raises `InputError` where nothing is there.
+    ``split`` takes one split of a manifest, ``domains`` what is of one of these (``""``: of none): rooms and speech are
+    no noise.  Raises `InputError` where nothing is there.
     """
     path = Path(source)
     try:
         modified_ns = path.stat().st_mtime_ns
     except OSError:
         raise InputError(f"{source}: no such folder, manifest or recording; give the path of a bank") from None
-    return _open_bank(str(source), split, domain, modified_ns)
+    return _open_bank(str(source), split, domains, modified_ns)
 
 
 @lru_cache(maxsize=64)
-def _open_bank(source: str, split: str | None, domain: str | None, modified_ns: int) -> Bank:
+def _open_bank(source: str, split: str | None, domains: tuple[str, ...], modified_ns: int) -> Bank:
     path = Path(source)
     if path.suffix == ".jsonl":
-        return _bank_of_manifest(path, split, domain)
+        return _bank_of_manifest(path, split, domains)
     if split is not None:
         raise InputError(f"{source}: has no splits, so no {split!r}; give a manifest, or leave out the split")
     if path.is_file():
@@ -106,12 +125,18 @@ def _is_audio(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
 
 
-def _bank_of_manifest(path: Path, split: str | None, domain: str | None) -> Bank:
+def _bank_of_manifest(path: Path, split: str | None, domains: tuple[str, ...]) -> Bank:
     manifest = read_manifest(path)
-    of_domain = [recording for recording in manifest.recordings if recording.domain == domain]
-    recordings = sorted(split_lines(of_domain or manifest.recordings, split), key=lambda recording: recording.path)
+    of_domains = [recording for recording in manifest.recordings if not domains or recording.domain in domains]
+    if manifest.recordings and not of_domains:
+        asked = " or ".join(filter(None, domains))
+        raise InputError(
+            f"{path}: has no recordings of {asked} (there are {domains_in(manifest)}); "
+            "give another bank, or ask for one of these by 'domain: ...'"
+        )
+    recordings = sorted(split_lines(of_domains, split), key=lambda recording: recording.path)
     if not recordings:
-        there = ", ".join(sorted({str(recording.split) for recording in manifest.recordings})) or "no recordings at all"
+        there = ", ".join(sorted({str(recording.split) for recording in of_domains})) or "no recordings at all"
         asked = f"no recordings of split {split!r}" if split else "no recordings"
         raise InputError(f"{path}: has {asked} (there are {there}); scan the corpus again or ask for another split")
     return Bank(
@@ -120,6 +145,11 @@ def _bank_of_manifest(path: Path, split: str | None, domain: str | None) -> Bank
         tuple(recording.speaker for recording in recordings),
         tuple(recording.seconds for recording in recordings),
     )
+
+
+def domains_in(manifest: Manifest) -> str:
+    """Return the domains of a manifest's recordings in words."""
+    return ", ".join(sorted({recording.domain or "none" for recording in manifest.recordings}))
 
 
 def length_and_rate(file: str) -> tuple[int, int]:

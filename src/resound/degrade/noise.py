@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from resound.degrade.bank import Pick, open_bank, read_stretch, with_channels
-from resound.degrade.degradation import Audio, Degradation, Params
+from resound.degrade.bank import FromBank, Pick, read_stretch, with_channels
+from resound.degrade.degradation import Audio, Params
 from resound.degrade.spread import Spread, spread, within
 from resound.dsp.active import active_speech_power
 from resound.errors import InputError
@@ -49,7 +49,7 @@ def add_at_snr(audio: Audio, noise: Audio, sample_rate: int, *, snr_db: float, r
     signal_power, noise_power = power_of(audio, sample_rate, reference), power_of(noise, sample_rate)
     if signal_power <= 0 or noise_power <= 0:
         silent = "the signal" if signal_power <= 0 else "the noise"
-        raise InputError(f"{silent} is silent, so a signal-to-noise ratio of {snr_db:g} dB means nothing; leave it out")
+        raise InputError(f"{silent} is silent, so a signal-to-noise ratio means nothing; leave it out")
     return add_scaled(audio, noise, math.sqrt(signal_power / noise_power) * 10 ** (-snr_db / 20))
 
 
@@ -80,17 +80,16 @@ def add_recorded_noise(
         return audio.copy()
     noise = with_channels(read_stretch(file, sample_rate, audio.shape[1], position=position), len(audio))
     if not noise.any():
-        raise InputError(f"{file}: is silent at position {position:g}; take it out of the bank, or give another one")
+        raise InputError(f"{file}: is silent in places; take it out of the bank, or give another one")
     return add_at_snr(audio, noise, sample_rate, snr_db=snr_db, reference=reference)
 
 
-class RecordedNoise(Degradation):
+class RecordedNoise(FromBank):
     """Recorded noise out of a bank: a room, a street, the run-in groove of a disc, film without programme."""
 
     apply: ClassVar = staticmethod(add_recorded_noise)
-    domain: ClassVar[str] = "noise"  # of a manifest that has several
+    usual_domains: ClassVar = ("noise", "effects")
     bank: str = Field(description="folder, manifest (.jsonl) or file of noise")
-    split: str | None = None
     pick: Pick = Field("file", description="each file as likely, or as likely as it is long")
     position: Annotated[Spread, within(0, 1)] = Field(
         spread(0, 1), description="where in the file, from the first stretch that fits to the last"
@@ -100,6 +99,6 @@ class RecordedNoise(Degradation):
 
     def draw(self, rng: np.random.Generator) -> Params:
         """Return parameters for one recording, with the file that was drawn in place of the bank."""
-        params: dict[str, Any] = super().draw(rng)
-        bank = open_bank(params.pop("bank"), params.pop("split"), self.domain)
-        return {"file": bank.draw(rng, params.pop("pick")), **params}
+        params = super().draw(rng)
+        file = self.open().draw(rng, params.pop("pick"))
+        return {"file": file, **params}

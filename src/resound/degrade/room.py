@@ -16,7 +16,7 @@ import scipy.signal
 from pydantic import Field
 
 from resound.audio.segments import read_segment, resample
-from resound.degrade.bank import open_bank
+from resound.degrade.bank import FromBank
 from resound.degrade.cache import ArrayCache
 from resound.degrade.degradation import Audio, Degradation, Params
 from resound.degrade.spread import Spread, spread, within
@@ -214,16 +214,15 @@ class SyntheticRoom(Degradation):
     target: Part = Field("dry", description=TARGET)
 
 
-class Room(Degradation):
+class Room(FromBank):
     """A measured or simulated room: a response out of a bank, which ``resound rooms`` makes too."""
 
     apply: ClassVar = staticmethod(add_room)
     apply_to_target: ClassVar = staticmethod(room_target)
-    domain: ClassVar[str] = "room"  # of a manifest that has several
+    usual_domains: ClassVar = ("room",)
     bank: str = Field(description="folder, manifest (.jsonl) or file of room responses")
-    split: str | None = Field(None, description="take this split of a manifest only")
     target: Part = Field("dry", description=TARGET)
 
     def draw(self, rng: np.random.Generator) -> Params:
         """Return parameters for one recording, with the file that was drawn in place of the bank."""
-        return {"file": open_bank(self.bank, self.split, self.domain).draw(rng), "target": self.target}
+        return {"file": self.open().draw(rng), "target": self.target}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
-from resound.degrade.bank import open_bank
+from resound.degrade.bank import Bank, FromBank
 from resound.degrade.chain import GROUPS, Chain, Step
 from resound.errors import InputError
 from resound.mixing.augment import Sides, apply_augmentations
@@ -81,19 +81,27 @@ def with_split(chain: Chain, split: str | None) -> Chain:
     return chain.model_copy(update={"steps": tuple(_step_with_split(step, split) for step in chain.steps)})
 
 
+def banks_of(steps: Sequence[Step]) -> Iterator[tuple[str, Bank]]:
+    """Yield each bank that steps draw from, opened, with the step's name.  Raises `InputError`."""
+    for step in steps:
+        yield from banks_of(step.parts)
+        if isinstance(step.degradation, FromBank):
+            yield step.name, step.degradation.open()
+
+
+def open_banks(chain: Chain) -> None:
+    """Open all banks of a chain, so that what is wrong with one is told before anything is made."""
+    for _ in banks_of(chain.steps):
+        pass
+
+
 def describe_banks(steps: Sequence[Step], segment_seconds: float) -> list[dict[str, Any]]:
     """Return the banks that steps draw from: recordings, hours and segments that do not overlap; plain JSON."""
     told = []
-    for step in steps:
-        told += describe_banks(step.parts, segment_seconds)
-        source = getattr(step.degradation, "bank", None)
-        if source is not None:
-            bank = open_bank(
-                source, getattr(step.degradation, "split", None), getattr(step.degradation, "domain", None)
-            )
-            segments = int(np.maximum(1, bank.seconds // segment_seconds).sum())
-            hours = round(float(bank.seconds.sum()) / 3600, 3)
-            told.append({step.name: str(source), "recordings": len(bank.files), "hours": hours, "segments": segments})
+    for name, bank in banks_of(steps):
+        segments = int(np.maximum(1, bank.seconds // segment_seconds).sum())
+        hours = round(float(bank.seconds.sum()) / 3600, 3)
+        told.append({name: bank.source, "recordings": len(bank.files), "hours": hours, "segments": segments})
     return told
 
 
@@ -102,7 +110,6 @@ def _step_with_split(step: Step, split: str | None) -> Step:
         name: tuple(_step_with_split(inner, split) for inner in getattr(step, name)) for name in GROUPS
     }
     spoiling = step.degradation
-    if str(getattr(spoiling, "bank", "")).endswith(".jsonl") and getattr(spoiling, "split", "none") is None:
-        assert spoiling is not None
+    if isinstance(spoiling, FromBank) and spoiling.bank.endswith(".jsonl") and spoiling.split is None:
         changes["degradation"] = spoiling.model_copy(update={"split": split})
     return step.model_copy(update=changes)
