@@ -50,7 +50,8 @@ def test_it_says_what_will_be_written_and_what_was(resound, config, tmp_path):
     first, *rest = ended.stdout.splitlines()
     assert first.startswith(f"{tmp_path / 'set'}: 12 examples (0.01 h); clean + degraded as 24-bit FLAC, about 0.00 GB")
     assert rest[0].startswith("12 examples, 0.01 h, 0.00 GB: speech 12")
-    assert any(line.startswith("  SNR") and line.endswith("#") for line in rest)
+    assert rest[1] == "degraded against clean, reverberation and all else counted as noise:"
+    assert any(" dB " in line and line.endswith("#") for line in rest)
     assert any("asked-for and measured SNR differ by at most 0.00" in line for line in rest)
 
 

@@ -253,3 +253,65 @@ def test_of_a_manifest_of_everything_only_noise_is_added_as_noise(speech_corpus,
     stream = Enhancement(settings([{"corpus": speech_corpus}], chain=chain))
     files = {item.recipe["chain"][0]["noise"]["file"] for item in in_order(stream, 0, range(9))}
     assert {name.rsplit("/", 1)[-1] for name in files} == {"noise.wav"}
+
+
+@pytest.fixture
+def everything(write_corpus, tmp_path):
+    """A manifest with a recording of each domain, named after it."""
+    recordings = []
+    for seed, domain in enumerate(("speech", "effects", "music", "noise", "room", "vintage", "")):
+        name = domain or "none"
+        path = write_corpus(f"only_{name}", {name: speech_like(3, 8000, seed)}, domain=domain, split="train")
+        recordings += read_manifest(path).recordings
+    write_manifest(tmp_path / "everything.jsonl", Manifest(tmp_path, recordings))
+    return tmp_path / "everything.jsonl"
+
+
+def clean_names(stream, n: int = 12) -> set[str]:
+    return {item.recipe["clean"]["file"].rsplit("/", 1)[-1] for item in in_order(stream, 0, range(n))}
+
+
+def test_noise_rooms_and_old_recordings_are_no_clean_material_unless_asked_for(everything):
+    names = clean_names(Enhancement(settings({"corpus": everything})))
+    assert names == {"speech.wav", "effects.wav", "music.wav", "none.wav"}
+    assert clean_names(Enhancement(settings({"corpus": everything, "domain": "vintage"}))) == {"vintage.wav"}
+
+
+def test_a_corpus_of_noise_alone_is_refused_with_the_setting_that_takes_it(write_corpus):
+    corpus = write_corpus("hum", {"n": noise(3, 8000)}, domain="noise", split="train")
+    with pytest.raises(InputError, match=r"of domain speech, effects or music \(.*domains there: noise\); .*'domain:"):
+        Enhancement(settings({"corpus": corpus}))
+
+
+@pytest.mark.parametrize("name", ["noise", "room", "babble"])
+def test_a_fault_of_a_bank_is_told_when_the_examples_are_opened(speech_corpus, music_corpus, name):
+    for bank, message in (("absent.jsonl", "no such folder"), (str(music_corpus), r"\(there are music\)")):
+        chain = [{"one_of": [{name: {"bank": bank}}], "probability": 0.1}]
+        with pytest.raises(InputError, match=message):
+            Enhancement(settings({"corpus": speech_corpus}, chain=chain))
+
+
+def test_skipped_noise_is_counted_by_reason_whatever_was_drawn(speech_corpus, write_corpus):
+    sounds = {"mute": np.zeros(32000), "good": noise(4, 8000, 0.05)}
+    bank = write_corpus("noise", sounds, domain="noise", split="train")
+    stream = Enhancement(settings({"corpus": speech_corpus}, chain=[{"noise": {"bank": str(bank)}}]))
+    list(in_order(stream, 0, range(20)))
+    assert len(stream.skipped) == 1
+    assert stream.skipped.total() > 3
+
+
+@pytest.mark.parametrize(("epoch", "index"), [(0, -1), (0, 40), (-1, 0)])
+def test_an_example_that_there_is_not_is_refused(speech_corpus, epoch, index):
+    with pytest.raises(IndexError, match=f"there is no example {index} of epoch {epoch}; .*from 0 to 39"):
+        Enhancement(settings({"corpus": speech_corpus})).example(epoch, index)
+
+
+def test_numbers_of_other_kinds_are_the_same_example_and_fractions_are_refused(speech_corpus):
+    stream = Enhancement(settings({"corpus": speech_corpus}))
+    assert fingerprint(stream.example(np.int64(1), np.int32(2))) == fingerprint(stream.example(1, 2))
+    with pytest.raises(TypeError, match=r"whole numbers, not 0 and 1\.5"):
+        stream.example(0, 1.5)
+
+
+def test_without_a_number_an_epoch_has_each_segment_once(speech_corpus):
+    assert Enhancement(settings({"corpus": speech_corpus}, n_examples=None)).n_examples == 8 * 3

@@ -113,7 +113,7 @@ def test_no_error_of_the_ratio_is_stated_where_more_than_one_noise_was_added(mix
 def test_an_example_without_noise_has_no_ratio(mixing, tmp_path):
     summary, _ = write(Plan(mixing(chain=[{"hiss": {"snr_db": 20}, "probability": 0}]), tmp_path / "set"))
     assert {record["snr_db"] for record in records_of(tmp_path / "set")} == {None}
-    assert any("no noise" in line for line in summary.lines())
+    assert any("no difference" in line for line in summary.lines())
 
 
 def test_the_manifest_serves_as_pairs(mixing, tmp_path):
@@ -451,7 +451,7 @@ def test_a_plan_reads_its_denoiser_beside_the_mixing(tmp_path, speech_corpus):
     plan = load_plan(path, ["denoiser.timeout_seconds=5", "n_examples=7"], folder=tmp_path / "set")
     assert plan.denoiser is not None
     assert (plan.denoiser.with_, plan.denoiser.timeout_seconds, plan.denoiser.max_delay_seconds) == ("classic", 5, 0.05)
-    assert plan.count == 7
+    assert plan.mixing.n_examples == 7
     assert load_plan(path, ["denoiser=rnnoise"], folder=tmp_path).denoiser.with_ == "rnnoise"
     with pytest.raises(ConfigError, match=r"mix.yaml: denoiser: timeout: no such setting; did you mean"):
         load_plan(path, ["denoiser.timeout=5"], folder=tmp_path)
@@ -472,3 +472,33 @@ def test_a_count_or_epoch_below_what_makes_sense_is_refused(mixing, tmp_path):
     for changes in ({"n_examples": -1}, {"epoch": -1}):
         with pytest.raises(ConfigError, match="give at least 1 and 0"):
             Preparation(Plan(mixing(), tmp_path / "set", **changes))
+
+
+@pytest.mark.parametrize("source", ["folders", "manifest"])
+def test_pairs_can_be_prepared_and_by_default_each_segment_once(mixing, tmp_path, source):
+    write(Plan(mixing(), tmp_path / "first"))
+    folders = {side: str(tmp_path / "first" / side) for side in ("clean", "degraded")}
+    material = folders if source == "folders" else {"pairs": str(tmp_path / "first" / "manifest.jsonl")}
+    config = mixing_from({"task": "pairs", "sample_rate": RATE, "segment_seconds": 0.25} | material)
+    summary, _ = write(Plan(config, tmp_path / "second"))
+    assert summary.n_examples == 12  # 6 pairs of half a second
+    manifest = read_manifest(tmp_path / "second" / "manifest.jsonl")
+    speakers = {item.speaker for item in manifest.recordings}
+    assert len(manifest.recordings) == 24
+    assert speakers == {None} if source == "folders" else speakers <= set("abcd")
+
+
+def test_more_examples_than_an_epoch_has_are_those_of_a_longer_one(mixing, tmp_path):
+    write(Plan(mixing(n_examples=2), tmp_path / "more", n_examples=6))
+    write(Plan(mixing(), tmp_path / "set"))
+    for side in ("clean", "degraded"):
+        one, other = (contents(tmp_path / name / side) for name in ("more", "set"))
+        assert one == other
+    with pytest.raises(ConfigError, match="6 examples of epoch 1 are more than its 2; raise n_examples"):
+        Preparation(Plan(mixing(n_examples=2), tmp_path / "later", n_examples=6, epoch=1))
+
+
+def test_a_shard_that_another_writes_is_refused_before_anything_is_made(mixing, tmp_path):
+    plan = Plan(mixing(), tmp_path / "set")
+    with Preparation(plan).begun(), pytest.raises(OutputError, match="shard 1/1 is being written"):
+        Preparation(plan).begun().__enter__()

@@ -59,3 +59,10 @@ def test_epochs_differ(dataset):
     first = batches(dataset, sampler)
     sampler.set_epoch(1)
     assert not set(first) & set(batches(dataset, sampler))
+
+
+def test_what_is_no_key_and_no_start_is_refused(dataset):
+    with pytest.raises(TypeError, match=r"a key is \(epoch, index\), not 5; take"):
+        dataset[5]
+    with pytest.raises(ValueError, match="epoch is 0, start -2; both count from 0"):
+        ExampleSampler(16, start=-2)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from resound.mixing.prepare import Preparation
+    from collections.abc import Iterable
+
+    from resound.mixing.items import Outcome
 
 FORMATS = ("flac", "wav")
 
@@ -20,7 +22,9 @@ def command(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, such as seed=3.")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where to write.")] = None,
-    count: Annotated[int, typer.Option(metavar="N", help="How many examples. Default: n_examples of CONFIG.")] = 0,
+    count: Annotated[
+        int, typer.Option(metavar="N", help="How many examples. Default: n_examples of CONFIG.", show_default=False)
+    ] = 0,
     jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", help="Processes; 0: one per core.")] = 0,
     shard: Annotated[str, typer.Option(metavar="I/N", help="Only every N-th example, from the I-th on.")] = "1/1",
     file_format: Annotated[str, typer.Option("--format", metavar="flac|wav", help="wav: 32-bit float.")] = "flac",
@@ -50,8 +54,9 @@ def command(
         shard=read_shard(shard),
     )
     preparation = Preparation(plan, overwrite=overwrite)
-    typer.echo(preparation.announce())
-    n_failed = show_run(preparation, jobs)
+    with preparation.begun(jobs) as outcomes:
+        typer.echo(preparation.announce())
+        n_failed = show_run(outcomes, len(preparation.plan.indices))
     summary = preparation.finish()
     typer.echo("\n".join(summary.lines()))
     if summary.n_missing:
@@ -62,19 +67,18 @@ def command(
         raise typer.Exit(1)
 
 
-def show_run(preparation: Preparation, n_jobs: int) -> int:
+def show_run(outcomes: Iterable[Outcome], total: int) -> int:
     """Make the examples with a bar on a terminal; return how many failed."""
-    from contextlib import ExitStack, closing
+    from contextlib import ExitStack
 
     from resound.cli.progress import CountBar
     from resound.errors import one_line
 
     n_done = n_failed = 0
-    total = len(preparation.plan.indices)
     try:
         with ExitStack() as stack:
             bar = stack.enter_context(CountBar("examples")) if sys.stderr.isatty() else None
-            for outcome in stack.enter_context(closing(preparation.run(n_jobs))):
+            for outcome in outcomes:
                 n_done += outcome.error is None
                 n_failed += outcome.error is not None
                 if bar:

@@ -33,9 +33,9 @@ from resound.audio.atomic import flush, write_failure
 from resound.errors import ConfigError, InputError, OutputError
 from resound.inference.workers import count_of_jobs, map_in_order
 from resound.mixing.config import Common
-from resound.mixing.example import Example
+from resound.mixing.example import Example, place_of
 from resound.mixing.identity import code_of, hash_of, material_of, recordings_of, settings_of
-from resound.mixing.stream import open_examples
+from resound.mixing.stream import open_epoch, open_examples
 
 VERSION = 1  # of the folder's layout
 ABOUT, LINES = "cache.json", "examples.jsonl"
@@ -66,7 +66,8 @@ class CachedExamples:
         return self.n_examples
 
     def example(self, epoch: int, index: int) -> Example:
-        """Return one example; its arrays are copies, free to be changed."""
+        """Return one example, the same for every epoch; its arrays are copies, free to be changed."""
+        _, index = place_of(epoch, index, self.n_examples)
         line = json.loads(self._lines[index])
         return Example(
             degraded=np.array(self._arrays["degraded"][index]),
@@ -151,9 +152,10 @@ class _Maker:
 
     config: Common
     epoch: int
+    n_examples: int
 
     def __post_init__(self) -> None:
-        self._examples = open_examples(self.config)
+        self._examples = open_epoch(self.config, self.epoch, self.n_examples)
 
     def __call__(self, index: int) -> tuple[Example, Counter[str]]:
         before = self._examples.skipped.copy()
@@ -197,7 +199,9 @@ def _fill(folder: Path, facts: dict[str, Any], config: Common, n_jobs: int) -> d
     arrays = {side: _GrowingArray(folder / f"{side}.npy", facts["n_examples"]) for side in SIDES}
     try:
         with open(folder / LINES, "w", encoding="utf-8") as lines:
-            made = map_in_order(partial(_Maker, config, facts["epoch"]), range(facts["n_examples"]), n_jobs)
+            made = map_in_order(
+                partial(_Maker, config, facts["epoch"], facts["n_examples"]), range(facts["n_examples"]), n_jobs
+            )
             for example, reasons in made:
                 skipped.update(reasons)
                 if domains[example.domain] == limit:

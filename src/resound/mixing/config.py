@@ -11,9 +11,9 @@
       - {corpus: effects.jsonl, share: 0.2}
       - {corpus: [musicnet.jsonl, own.jsonl], share: 0.2}
     chain:
-      - noise: {bank: gramophone.jsonl, snr_db: [2, 20]}
       - room: {bank: rooms.jsonl, target: early}
         probability: 0.3
+      - noise: {bank: gramophone.jsonl, snr_db: [2, 20]}
     augment:
       - gain: {gain_db: [-6, 4]}
 """
@@ -78,7 +78,7 @@ class Material(Settings):
 
     corpus: Paths  # manifests (.jsonl)
     share: float = Field(1.0, gt=0)  # of the examples, against the other materials'
-    domain: str | None = None  # only this domain of the manifests
+    domain: str | None = None  # only this domain of the manifests; None: speech, effects, music, and what has none
     language: str | None = None  # only this language
     min_bandwidth_hz: float = 0.0  # only recordings whose manifest says at least that much
 
@@ -89,7 +89,7 @@ class Common(Settings):
     sample_rate: int = Field(48000, ge=4000, le=384_000)
     segment_seconds: float = Field(3.0, gt=0)
     n_channels: Literal[1, 2] = 1
-    n_examples: int = Field(10_000, ge=1)
+    n_examples: int | None = Field(10_000, ge=1)  # an epoch; None: as many as there are segments
     split: str | None = "train"
     seed: int = Field(0, ge=0)
     augment: Augmentations = ()
@@ -129,6 +129,7 @@ class PairsConfig(Common):
     """Recordings that exist clean and degraded."""
 
     task: Literal["pairs"] = "pairs"
+    n_examples: int | None = Field(None, ge=1)
     pairs: Paths = ()  # manifests with roles clean and degraded
     clean: Path | None = None  # or two folders with the same names
     degraded: Path | None = None

@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from resound.audio.segments import read_excerpt, resample
 from resound.dsp.alignment import Delay, find_delay, moved_earlier
-from resound.errors import ConfigError, InputError
+from resound.errors import ConfigError, InputError, did_you_mean
 
 Audio = NDArray[np.float32]  # (channel, time), full scale ±1
 LEAST_CONFIDENCE = 0.2  # of a delay; unrelated material stays below
@@ -174,7 +174,8 @@ class _Program:
             words += config.options
         self.name = os.path.basename(words[0]) if words else ""
         if not any("{in}" in word for word in words) or not any("{out" in word for word in words):
-            raise ConfigError(f"denoiser: {config.with_!r} does not say where its files go; {NO_COMMAND}")
+            hint = did_you_mean(config.with_, (*PROGRAMS, "rnnoise", "classic")).removeprefix("; ") or NO_COMMAND
+            raise ConfigError(f"denoiser: {config.with_!r} does not say where its files go; {hint}")
         if shutil.which(words[0]) is None:
             raise ConfigError(f"denoiser: {words[0]!r} is no program on PATH; {remedy}")
         self._words = words

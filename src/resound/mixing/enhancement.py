@@ -11,8 +11,8 @@ import numpy as np
 from resound.degrade.chain import apply_chain_to_pair, n_samples_needed
 from resound.mixing.augment import Sides, draw_augmentations, samples_to_make
 from resound.mixing.config import EnhancementConfig
-from resound.mixing.example import Example
-from resound.mixing.finish import describe_banks, finish, make, with_split
+from resound.mixing.example import Example, place_of
+from resound.mixing.finish import describe_banks, finish, make, open_banks, with_split
 from resound.mixing.pool import Pool, load_pool
 from resound.mixing.shares import Schedule
 
@@ -23,17 +23,19 @@ class Enhancement:
     def __init__(self, config: EnhancementConfig) -> None:
         self.config = config
         self.sample_rate = config.sample_rate
-        self.n_examples = config.n_examples
         self.skipped: Counter[str] = Counter()
         self._chain = with_split(config.chain, config.split)
+        open_banks(self._chain)
         self._pools = [
             load_pool([item], split=config.split, segment_seconds=config.segment_seconds, seed=config.seed + kind)
             for kind, item in enumerate(config.clean)
         ]
+        self.n_examples = config.n_examples or sum(pool.n_slots for pool in self._pools)
         self._schedule = Schedule([item.share for item in config.clean], config.seed)
 
     def example(self, epoch: int, index: int) -> Example:
         """Return one example.  Raises `InputError` where none can be made."""
+        epoch, index = place_of(epoch, index, self.n_examples)
         kind, nth = self._schedule.at(epoch * self.n_examples + index)
         pool = self._pools[kind]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -36,12 +37,25 @@ class Examples(Protocol):
     skipped: Counter[str]  # what could not be used, by reason, in this process
 
     def example(self, epoch: int, index: int) -> Example:
-        """Return one example.  Raises `InputError` where none can be made."""
+        """Return one example.  Raises `InputError` where none can be made, `IndexError` for one that there is not."""
         ...
 
     def describe(self) -> dict[str, Any]:
         """Return what there is to learn from: recordings, hours, speakers, distinct mixtures; plain JSON."""
         ...
+
+
+def place_of(epoch: int, index: int, n_examples: int) -> tuple[int, int]:
+    """Return epoch and index as plain integers.  Raises `IndexError` outside an epoch, `TypeError` for no integer."""
+    try:
+        epoch, index = operator.index(epoch), operator.index(index)
+    except TypeError:
+        raise TypeError(f"epoch and index are whole numbers, not {epoch!r} and {index!r}") from None
+    if epoch < 0 or not 0 <= index < n_examples:
+        raise IndexError(
+            f"there is no example {index} of epoch {epoch}; epochs count from 0, examples from 0 to {n_examples - 1}"
+        )
+    return epoch, index
 
 
 def shard(

@@ -22,7 +22,7 @@ from resound.errors import InputError, ModelError
 from resound.mixing.config import Common, SeparationConfig
 from resound.mixing.denoisers import DenoiserConfig, denoise, open_denoiser
 from resound.mixing.example import Audio, Example
-from resound.mixing.stream import open_examples
+from resound.mixing.stream import open_epoch
 
 Record = dict[str, Any]  # plain JSON: all about one example
 Kind = Literal["flac16", "flac24", "wav"]
@@ -57,6 +57,7 @@ class ItemSettings:
     denoiser: DenoiserConfig | None
     folder: Path
     epoch: int
+    n_examples: int
     kind: Kind
 
     @property
@@ -79,7 +80,7 @@ class ItemMaker:
 
     def __init__(self, settings: ItemSettings) -> None:
         self._settings = settings
-        self._examples = open_examples(settings.mixing)
+        self._examples = open_epoch(settings.mixing, settings.epoch, settings.n_examples)
         self._denoiser = open_denoiser(settings.denoiser) if settings.denoiser else None
 
     def __call__(self, job: Job) -> Outcome:

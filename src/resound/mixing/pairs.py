@@ -17,7 +17,7 @@ from resound.degrade.bank import with_channels
 from resound.errors import InputError
 from resound.mixing.augment import Sides, draw_augmentations, samples_to_make
 from resound.mixing.config import PairsConfig
-from resound.mixing.example import Audio, Example
+from resound.mixing.example import Audio, Example, place_of
 from resound.mixing.finish import finish, fit_length, make
 from resound.mixing.pool import Pool, check_usable
 
@@ -38,15 +38,16 @@ class Pairs:
     def __init__(self, config: PairsConfig) -> None:
         self.config = config
         self.sample_rate = config.sample_rate
-        self.n_examples = config.n_examples
         self.skipped: Counter[str] = Counter()
         found = _from_folders(config, self.skipped) if config.clean else _from_manifests(config)
         self._inputs = {pair.clean: pair.inputs for pair, _ in found}
         clean = [(pair.clean, item) for pair, item in found]
         self._pool = Pool(clean, segment_seconds=config.segment_seconds, seed=config.seed)
+        self.n_examples = config.n_examples or self._pool.n_slots
 
     def example(self, epoch: int, index: int) -> Example:
         """Return one example.  Raises `InputError` where none can be made."""
+        epoch, index = place_of(epoch, index, self.n_examples)
         nth = epoch * self.n_examples + index
 
         def attempt(rng: np.random.Generator, number: int) -> Example:

@@ -37,25 +37,20 @@ class Plan:
     mixing: Common
     folder: Path
     denoiser: DenoiserConfig | None = None
-    n_examples: int = 0  # 0: as many as the config says
+    n_examples: int = 0  # 0: as many as an epoch has, which the opened material tells
     epoch: int = 0
     kind: Kind = "flac24"
     shard: Shard = WHOLE
 
     @property
-    def count(self) -> int:
-        """Examples in the whole set."""
-        return self.n_examples or self.mixing.n_examples
-
-    @property
     def indices(self) -> range:
         """The examples of this shard."""
-        return shard(self.count, rank=self.shard.number - 1, n_ranks=self.shard.of)
+        return shard(self.n_examples, rank=self.shard.number - 1, n_ranks=self.shard.of)
 
     @property
     def items(self) -> ItemSettings:
         """How each example is made and written."""
-        return ItemSettings(self.mixing, self.denoiser, self.folder, self.epoch, self.kind)
+        return ItemSettings(self.mixing, self.denoiser, self.folder, self.epoch, self.n_examples, self.kind)
 
     def facts(self) -> dict[str, Any]:
         """Return all that decides what is in the files, as plain JSON."""
@@ -76,7 +71,7 @@ class Plan:
     @property
     def hours(self) -> float:
         """Length of the whole set, one side."""
-        return self.count * self.mixing.segment_seconds / 3600
+        return self.n_examples * self.mixing.segment_seconds / 3600
 
 
 def load_plan(path: Path, overrides: Sequence[str] = (), **options: Any) -> Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ Audio = NDArray[np.float32]
 SHORTEST_SECONDS = 0.1  # what is shorter is no material
 SILENT_POWER = 1e-7  # -70 dBFS: nothing to learn from, and no level to mix to
 CLIPPED_SHARE = 0.01  # of the samples at full scale
+CLEAN_DOMAINS = ("speech", "effects", "music", "")  # taken where no domain is asked for; "": none is given
 SPOILT_ROLES = ("degraded", "denoised", "mixture", "noise", "noisy")  # of pairs and mixtures: no clean material
 BANDWIDTH_SECONDS = 5.0  # how much of a recording its bandwidth is measured on
 
@@ -115,29 +116,34 @@ def load_pool(
 ) -> Pool:
     """Return the recordings of materials that belong to a split.  Raises `InputError` where there are none."""
     found: list[tuple[str, Recording]] = []
-    splits: set[str | None] = set()
+    there: list[Recording] = []
     for material in materials:
         for path in material.corpus:
             manifest = read_manifest(path)
-            splits |= {item.split for item in manifest.recordings}
+            there += manifest.recordings
             wanted = [item for item in manifest.recordings if _wanted(item, material, split)]
             found += [(str(manifest.path_of(item)), item) for item in wanted if item.seconds >= min_seconds]
     if not found:
         names = ", ".join(str(path) for material in materials for path in material.corpus)
-        there = ", ".join(sorted(str(name) for name in splits)) or "none"
-        asked = [f"split {split!r}"] if split else []
-        asked += [f"domain {material.domain!r}" for material in materials if material.domain]
+        of_split = f"split {split!r}, " if split else ""
+        domains = dict.fromkeys(repr(item.domain) if item.domain else "speech, effects or music" for item in materials)
         raise InputError(
-            f"{names}: no recording of {', '.join([*asked, f'at least {min_seconds:g} s'])} (splits there: {there}); "
-            "change the setting or scan the corpus again"
+            f"{names}: no recording of {of_split}at least {min_seconds:g} s, of domain {' or '.join(domains)} "
+            f"(splits there: {_in_words(item.split for item in there)}; "
+            f"domains there: {_in_words(item.domain for item in there)}); "
+            "change the setting ('domain: ...' takes another) or scan the corpus again"
         )
     return Pool(found, segment_seconds=segment_seconds, seed=seed)
+
+
+def _in_words(labels: Iterable[str | None]) -> str:
+    return ", ".join(sorted({label or "none" for label in labels})) or "no recordings"
 
 
 def _wanted(item: Recording, material: Material, split: str | None) -> bool:
     return (
         (split is None or item.split is None or item.split == split)
-        and (material.domain is None or item.domain == material.domain)
+        and (item.domain == material.domain if material.domain else item.domain in CLEAN_DOMAINS)
         and (material.language is None or item.language == material.language)
         and (item.bandwidth_hz is None or item.bandwidth_hz >= material.min_bandwidth_hz)
         and not (item.role or "").startswith(SPOILT_ROLES)

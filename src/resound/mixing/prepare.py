@@ -14,8 +14,9 @@ The two lists appear when all examples are there, whichever shards and runs made
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,7 @@ from resound.mixing.set_folder import (
     remove_partial,
     write_lists,
 )
-from resound.mixing.stream import open_examples
+from resound.mixing.stream import open_epoch
 from resound.mixing.summary import Summary
 
 FLAC_SHARE = 0.8  # of the size of the samples, measured on speech in noise at 24 bits; clean sides take less
@@ -47,10 +48,11 @@ class Preparation:
 
     def __init__(self, plan: Plan, *, overwrite: bool = False) -> None:
         """Check all that can be known before.  Raises `ConfigError`, `InputError`, `OutputError`."""
-        self.plan = plan
-        if plan.count < 1 or plan.epoch < 0:
-            raise ConfigError(f"--count is {plan.count}, --epoch {plan.epoch}; give at least 1 and 0")
-        self.skipped_before = open_examples(plan.mixing).skipped  # by the material as a whole, as pairs with one side
+        if plan.n_examples < 0 or plan.epoch < 0:
+            raise ConfigError(f"--count is {plan.n_examples}, --epoch {plan.epoch}; give at least 1 and 0")
+        examples = open_epoch(plan.mixing, plan.epoch, plan.n_examples)
+        self.plan = plan = replace(plan, n_examples=plan.n_examples or examples.n_examples)
+        self.skipped_before = examples.skipped  # by the material as a whole, as pairs with one side
         if plan.denoiser:
             open_denoiser(plan.denoiser)
         self._facts = plan.facts()
@@ -58,9 +60,9 @@ class Preparation:
         check_folder(plan.folder, self._facts, overwrite=overwrite)
         self._records = Records([] if overwrite else [plan.folder / EXAMPLES, *journals_in(plan.folder)])
         n_there = self._records.last + 1
-        if n_there > plan.count:
+        if n_there > plan.n_examples:
             raise OutputError(
-                f"{plan.folder}: holds {n_there} examples already, more than the {plan.count} asked for; "
+                f"{plan.folder}: holds {n_there} examples already, more than the {plan.n_examples} asked for; "
                 f"give --count {n_there} or more, or choose another folder with -o"
             )
         self.n_recorded = sum(index in self._records for index in plan.indices)
@@ -82,16 +84,18 @@ class Preparation:
         there = f"; {self.n_recorded} are there already" if self.n_recorded else ""
         form = "32-bit float WAV" if plan.kind == "wav" else f"{BITS[plan.kind]}-bit FLAC"
         return (
-            f"{plan.folder}: {plan.count} examples ({plan.hours:.2f} h){of_them}{there}; "
+            f"{plan.folder}: {plan.n_examples} examples ({plan.hours:.2f} h){of_them}{there}; "
             f"{' + '.join(plan.items.sides)} as {form}, about {self.bytes_needed / 1e9:.2f} GB to write, "
             f"{free_bytes(plan.folder) / 1e9:.1f} GB free"
         )
 
-    def run(self, n_jobs: int = 1) -> Generator[Outcome]:
-        """Yield what becomes of each example of the shard, in order.
+    @contextmanager
+    def begun(self, n_jobs: int = 1) -> Iterator[Generator[Outcome]]:
+        """Begin the folder, keep others out of the shard, and give what becomes of each of its examples, in order.
 
-        May be interrupted at any time: what was yielded is kept.  Raises `OutputError` where the disk is full or a
-        worker was killed, `InputError` where one example after the other fails.
+        May be interrupted at any time: what was yielded is kept.  Raises `ConfigError`, `OutputError` where the folder
+        cannot be written or the shard is taken; on the way `OutputError` where the disk is full or a worker was killed,
+        `InputError` where one example after the other fails.
         """
         plan = self.plan
         n_jobs = count_of_jobs(n_jobs)
@@ -99,17 +103,26 @@ class Preparation:
             begin(plan, self._facts, overwrite=self._overwrite)
         except OSError as error:
             raise write_failure(plan.folder, error) from None
-        failures = 0
         with Journal(plan.folder, *plan.shard) as journal:
             remove_partial(plan)
-            jobs = (Job(index, self._recorded_files(index)) for index in plan.indices)
-            for outcome in map_in_order(partial(ItemMaker, plan.items), jobs, n_jobs):
-                if outcome.record is not None:
-                    journal.append(outcome.record)
-                failures = failures + 1 if outcome.error else 0
-                yield outcome
-                if failures == FAILURES_IN_A_ROW:
-                    raise InputError(f"{failures} examples in a row failed, the last because: {outcome.error}")
+            with closing(self._outcomes(journal, n_jobs)) as outcomes:
+                yield outcomes
+
+    def run(self, n_jobs: int = 1) -> Generator[Outcome]:
+        """Yield what becomes of each example; see `begun`."""
+        with self.begun(n_jobs) as outcomes:
+            yield from outcomes
+
+    def _outcomes(self, journal: Journal, n_jobs: int) -> Generator[Outcome]:
+        failures = 0
+        jobs = (Job(index, self._recorded_files(index)) for index in self.plan.indices)
+        for outcome in map_in_order(partial(ItemMaker, self.plan.items), jobs, n_jobs):
+            if outcome.record is not None:
+                journal.append(outcome.record)
+            failures = failures + 1 if outcome.error else 0
+            yield outcome
+            if failures == FAILURES_IN_A_ROW:
+                raise InputError(f"{failures} examples in a row failed, the last because: {outcome.error}")
 
     def finish(self) -> Summary:
         """Return what there is now; once all examples of all shards are there, write the two lists."""
@@ -129,9 +142,9 @@ class Preparation:
     def _finish(self) -> Summary:
         plan = self.plan
         records = Records([plan.folder / EXAMPLES, *journals_in(plan.folder)])
-        missing = sum(not is_there(plan.folder, records.get(index)) for index in range(plan.count))
-        summary = Summary(plan.count, missing)
-        for index in plan.indices if missing else range(plan.count):
+        missing = sum(not is_there(plan.folder, records.get(index)) for index in range(plan.n_examples))
+        summary = Summary(plan.n_examples, missing)
+        for index in plan.indices if missing else range(plan.n_examples):
             record = records.get(index)
             if record is not None:
                 summary.add(record)

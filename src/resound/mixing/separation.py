@@ -17,8 +17,8 @@ from resound.dsp.levels import LevelMeter
 from resound.errors import ConfigError, InputError
 from resound.mixing.augment import Sides, draw_augmentations, round_speed, samples_to_make
 from resound.mixing.config import SeparationConfig
-from resound.mixing.example import Example
-from resound.mixing.finish import finish, fit_length, make, with_split
+from resound.mixing.example import Example, place_of
+from resound.mixing.finish import finish, fit_length, make, open_banks, with_split
 from resound.mixing.pool import Pool, Unusable, load_pool
 
 Audio = NDArray[np.float32]
@@ -35,10 +35,11 @@ class Separation:
     def __init__(self, config: SeparationConfig) -> None:
         self.config = config
         self.sample_rate = config.sample_rate
-        self.n_examples = config.n_examples
         self.skipped: Counter[str] = Counter()
         self._chain = with_split(config.chain, config.split) if config.chain else None
         _refuse_moving(self._chain.steps if self._chain else ())
+        if self._chain:
+            open_banks(self._chain)
         fastest = config.speed_percent.ends[1] / 100
         self._pool = load_pool(
             config.speech,
@@ -47,6 +48,7 @@ class Separation:
             seed=config.seed,
             **({"min_seconds": config.segment_seconds * fastest} if config.length == "min" else {}),
         )
+        self.n_examples = config.n_examples or self._pool.n_slots
         self._speakers = _recordings_by_speaker(self._pool, config)
         self._speaker_of = np.zeros(len(self._pool), int)
         for speaker, recordings in enumerate(self._speakers):
@@ -54,6 +56,7 @@ class Separation:
 
     def example(self, epoch: int, index: int) -> Example:
         """Return one example.  Raises `InputError` where none can be made."""
+        epoch, index = place_of(epoch, index, self.n_examples)
         position = epoch * self.n_examples + index
 
         def attempt(rng: np.random.Generator, number: int) -> Example:

@@ -13,7 +13,7 @@ from typing import Any
 from resound.audio.atomic import atomic_file
 from resound.corpora.manifest import Manifest, Recording, read_manifest, write_manifest
 from resound.errors import OutputError
-from resound.mixing.config import Common
+from resound.mixing.config import Common, EnhancementConfig, PairsConfig
 from resound.mixing.identity import differences
 from resound.mixing.items import Record
 from resound.mixing.journal import FOLDER, Records
@@ -104,7 +104,7 @@ def write_lists(plan: Plan, records: Records) -> None:
     labels = _labels(plan.mixing)
     recordings = []
     with atomic_file(plan.folder / EXAMPLES, overwrite=True) as temporary, open(temporary, "wb") as out:
-        for index in range(plan.count):
+        for index in range(plan.n_examples):
             record = records.get(index)
             assert record is not None
             line = json.dumps(record, ensure_ascii=False)
@@ -146,9 +146,13 @@ def _recordings(record: Record, mixing: Common, labels: dict[str, Recording]) ->
 
 def _labels(mixing: Common) -> dict[str, Recording]:
     """Return what the manifests of the clean material say about each file."""
-    paths = {path for item in getattr(mixing, "clean", ()) or () for path in getattr(item, "corpus", ())}
+    paths: set[Path] = set()
+    if isinstance(mixing, EnhancementConfig):
+        paths = {path for material in mixing.clean for path in material.corpus}
+    elif isinstance(mixing, PairsConfig):
+        paths = set(mixing.pairs)
     labels: dict[str, Recording] = {}
-    for path in sorted(paths | set(getattr(mixing, "pairs", ()))):
+    for path in sorted(paths):
         manifest = read_manifest(path)
         labels |= {str(manifest.path_of(item)): item for item in manifest.recordings}
     return labels

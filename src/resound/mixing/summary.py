@@ -66,12 +66,13 @@ class Summary:
         return lines + self._reasons()
 
     def _histogram(self) -> list[str]:
-        """Return a line for each 5 dB of signal-to-noise ratio."""
+        """Return a line for each 5 dB of the ratio between the clean part and all that differs from it."""
         edges = [edge for edge in self.snr_bins if edge is not None]
         most = max(self.snr_bins.values(), default=0)
         rows = [(f"{edge:4} to {edge + BIN_DB:3} dB", self.snr_bins[edge]) for edge in _steps(edges)]
-        rows += [("no noise", self.snr_bins[None])] if self.snr_bins[None] else []
-        return [f"  SNR {label:>14}  {count:7}  {'#' * round(WIDEST * count / most)}".rstrip() for label, count in rows]
+        rows += [("no difference", self.snr_bins[None])] if self.snr_bins[None] else []
+        bars = [f"  {label:>14}  {count:7}  {'#' * round(WIDEST * count / most)}".rstrip() for label, count in rows]
+        return ["degraded against clean, reverberation and all else counted as noise:", *bars] if bars else []
 
     def _reasons(self) -> list[str]:
         """Return how much material was skipped and why, the most frequent first."""

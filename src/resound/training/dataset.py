@@ -31,6 +31,8 @@ class ExampleDataset(Dataset[dict[str, Any]]):
         return self._examples.n_examples
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
+        if not isinstance(key, tuple) or len(key) != 2:
+            raise TypeError(f"a key is (epoch, index), not {key!r}; take the keys from ExampleSampler")
         epoch, index = key
         example = self._examples.example(epoch, index)
         return {
@@ -55,6 +57,8 @@ class ExampleSampler(Sampler[Key]):
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Go on with another epoch, the first ``start`` examples of which are done."""
+        if epoch < 0 or start < 0:
+            raise ValueError(f"epoch is {epoch}, start {start}; both count from 0")
         self.epoch, self.start = epoch, start
 
     @property
