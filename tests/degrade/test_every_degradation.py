@@ -9,10 +9,11 @@ from hypothesis import strategies as some
 
 from resound.degrade.catalogue import settings_of, summary
 from resound.degrade.chain import DEGRADATIONS, apply_chain, apply_chain_to_pair, n_samples_needed, read_degradation
-from resound.errors import ConfigError, InputError
+from resound.errors import ConfigError, InputError, ResoundError
 
 RATES = [8000, 16000, 22050, 44100, 48000, 96000, 192000]
 LENGTHS = [0, 1, 3, 1000, 20000]
+ODD = [-1, 0, 1e30, -1e30, 1e-30, float("nan"), 2**64, 10**400, True, None, [], "\0"]
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +70,19 @@ def test_what_every_degradation_keeps(name, bank, seed, rate, n_samples, n_chann
     np.testing.assert_array_equal(audio, before, "the input was touched")
     assert n_samples == 0 or not np.shares_memory(result, audio) or np.array_equal(result, audio)
     np.testing.assert_array_equal(apply_chain(audio, rate, json.loads(json.dumps(drawn))), result, "a replay differs")
+
+
+@pytest.mark.parametrize("name", DEGRADATIONS)
+def test_an_edited_parameter_works_or_is_refused_in_one_line(name, bank):
+    params = made(name, bank).draw(np.random.default_rng(3))
+    for key in params:
+        for value in ODD:
+            try:
+                result = apply_chain(sound(4000, 1), 16000, [{name: params | {key: value}}])
+            except ResoundError as error:
+                assert "; " in str(error)
+            else:
+                assert np.isfinite(result).all(), (key, value)
 
 
 @pytest.mark.parametrize("name", DEGRADATIONS)

@@ -69,9 +69,9 @@ def test_what_is_written_is_what_was_read(written):
         ({"log": [1]}, "write a number"),
         ([3, 1], "the low end 3 is above the high end 1"),
         ({"log": [0, 1]}, "a logarithmic range starts above 0"),
-        (11, "11 is above 10, the most"),
-        ([-1, 5], "-1 is below 0, the least"),
-        ({"normal": [5, 2]}, "-1 is below 0"),
+        (11, "more than 10, the most"),
+        ([-1, 5], "less than 0, the least"),
+        ({"normal": [5, 2]}, "less than 0"),
     ],
 )
 def test_a_wrong_spread_says_what_is_wrong(written, fault):

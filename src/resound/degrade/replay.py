@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from functools import lru_cache
-from typing import Any, NamedTuple, get_type_hints
+from functools import lru_cache, reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from resound.config import explain
 from resound.degrade.degradation import Audio, Degradation, Params
 from resound.degrade.registry import DEGRADATIONS
+from resound.degrade.spread import Spread
 from resound.errors import ConfigError, did_you_mean
 
 TARGETS = ("auto", "same", "clean")
@@ -88,12 +91,43 @@ def _read_line(line: Any) -> DrawnStep:
     return DrawnStep(name, {key: getattr(read, key) for key in line[name]}, wish)
 
 
+def _check_name(file: str) -> str:
+    if "\0" in file:
+        raise ValueError("no file has a NUL in its name")
+    return file
+
+
+FileName = Annotated[str, AfterValidator(_check_name)]
+COMMON: dict[str, Any] = {  # what is drawn for many a degradation, and is no field of any
+    "seed": Annotated[int, Field(ge=0, lt=2**64, strict=True)],
+    "file": FileName,
+    "files": list[FileName],
+}
+
+
 @lru_cache(maxsize=256)
 def _params_model(kind: type[Degradation]) -> type[BaseModel]:
-    """Return the types of the keyword arguments that ``kind.apply`` takes after audio and sample rate."""
-    hints = get_type_hints(kind.apply)
+    """Return the keyword arguments that ``kind.apply`` takes after audio and sample rate, within its limits.
+
+    Types and limits are those of the field of that name; what no field has is as ``apply`` itself says.
+    """
+    of_fields = get_type_hints(kind, include_extras=True)
+    hints = get_type_hints(kind.apply, include_extras=True) | COMMON
+    hints |= {name: _drawn_type(of_fields[name]) for name in kind.model_fields}
     parameters = list(inspect.signature(kind.apply).parameters.values())[2:]
     fields: dict[str, Any] = {
         item.name: (hints[item.name], ... if item.default is item.empty else item.default) for item in parameters
     }
     return create_model(kind.__name__, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
+
+
+def _drawn_type(hint: Any) -> Any:
+    """Return the type of what is drawn from a field of a degradation: a number for a `Spread`, with its limits."""
+    if hint is Spread:
+        return float
+    if get_origin(hint) is Annotated:
+        base, *limits = get_args(hint)
+        return Annotated[(_drawn_type(base), *limits)]
+    if get_origin(hint) in (Union, UnionType):
+        return reduce(or_, map(_drawn_type, get_args(hint)))
+    return hint

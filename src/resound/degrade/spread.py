@@ -97,19 +97,19 @@ def spread(*values: float, form: str = "") -> Spread:
 
 @dataclass(frozen=True)
 class Within:
-    """Checks that all values of a spread lie between two ends; None: no end."""
+    """Checks that a number, or all that a spread can draw, lies between two ends; None: no end."""
 
     low: float | None = None
     high: float | None = None
 
-    def __call__(self, spread: Spread) -> Spread:
-        """Return the spread, or raise `ValueError`."""
-        smallest, largest = spread.ends
+    def __call__(self, value: Spread | float) -> Spread | float:
+        """Return the value, or raise `ValueError`."""
+        smallest, largest = value.ends if isinstance(value, Spread) else (value, value)
         if self.low is not None and smallest < self.low:
-            raise ValueError(f"{smallest:g} is below {self.low:g}, the least that makes sense")
+            raise ValueError(f"less than {self.low:g}, the least that makes sense")
         if self.high is not None and largest > self.high:
-            raise ValueError(f"{largest:g} is above {self.high:g}, the most that makes sense")
-        return spread
+            raise ValueError(f"more than {self.high:g}, the most that makes sense")
+        return value
 
 
 def within(low: float | None = None, high: float | None = None) -> AfterValidator:
