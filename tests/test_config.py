@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from resound.classic.chain import ClassicConfig
-from resound.config import load_config
+from resound.config import load_config, read_yaml
 from resound.errors import ConfigError, did_you_mean, one_line
 
 
@@ -32,6 +32,25 @@ def test_words_win_over_the_file_and_the_file_over_defaults(tmp_path):
     assert config.declick == ClassicConfig().declick
 
 
+def test_a_number_may_be_written_with_an_exponent(tmp_path):
+    (tmp_path / "c.yaml").write_text("dehiss: {max_reduction_db: 2e1}\n")
+    assert load_config(ClassicConfig, tmp_path / "c.yaml").dehiss.max_reduction_db == 20
+    assert load_config(ClassicConfig, None, ["dehiss.max_reduction_db=150e-1"]).dehiss.max_reduction_db == 15
+
+
+def test_a_key_that_comes_twice_is_named_with_its_line(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("dehiss:\n  floor_seconds: 5\n  floor_seconds: 6\n")
+    assert refusal(path=path) == f"{path}: 'floor_seconds' comes twice in line 3; keep one of the two"
+    path.write_text("base: &base {enabled: true}\nother:\n  <<: *base\n  enabled: false\n")  # this is no such case
+    assert read_yaml(path)["other"] == {"enabled": False}
+
+
+def test_what_is_nested_without_end_is_one_line(tmp_path):
+    (tmp_path / "c.yaml").write_text("[" * 100_000)
+    assert "is nested too deep to be read" in refusal(path=tmp_path / "c.yaml")
+
+
 def test_an_empty_file_is_the_defaults(tmp_path):
     (tmp_path / "c.yaml").write_text("# nothing yet\n")
     assert load_config(ClassicConfig, tmp_path / "c.yaml") == ClassicConfig()
@@ -49,6 +68,8 @@ def test_an_empty_file_is_the_defaults(tmp_path):
         ("dehiss.max_reduction_db=-1", "should be greater than or equal to 0, got -1"),
         ("dehiss.max_reduction_db=[1", "'[1' cannot be read as a value; put it in quotes"),
         ("dehiss.max_reduction_db=2001-99-99", "cannot be read as a value; put it in quotes"),
+        ("dehiss.max_reduction_db=", "dehiss.max_reduction_db: has no value; write one"),
+        ("dehiss=" + "[" * 5000, "cannot be read as a value"),
         ("dehiss=3", "dehiss: input should be"),
         ("order=[dehum, dehum]", "a stage can come only once"),
         ("order=[dehmu]", "order.0: input should be 'declick', 'dehum' or 'dehiss', got 'dehmu'"),

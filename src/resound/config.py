@@ -5,6 +5,7 @@ Everything that is wrong is said in one error, each fault with its key and, wher
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from resound.errors import ConfigError, did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
+TOO_DEEP = "is nested too deep to be read; write fewer levels"
 
 
 def load_config(model: type[Model], path: Path | None = None, overrides: Sequence[str] = ()) -> Model:
@@ -37,20 +39,51 @@ def validated(model: type[Model], values: Any, where: str = "") -> Model:
         raise ConfigError(f"{where}: {faults}" if where else faults) from None
 
 
+class DuplicateKeyError(yaml.MarkedYAMLError):
+    """A mapping has a key twice, where YAML takes the last without a word."""
+
+
+class Loader(yaml.SafeLoader):
+    """Reads YAML that means what people think: no key twice, and ``1e-3`` is a number, as in YAML 1.2."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return a mapping, or raise `DuplicateKeyError`."""
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)
+            if name in seen:
+                raise DuplicateKeyError(problem=f"{key.value!r} comes twice", problem_mark=key.start_mark)
+            seen.add(name)
+        return node
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file.  Raises `ConfigError`."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader) or {}
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give the path of a YAML file with settings") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror or error}); give a YAML text file") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: cannot be read (it is not UTF-8 text); give a YAML text file") from None
+    except DuplicateKeyError as error:
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path}: {error.problem}{line}; keep one of the two") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}: is not valid YAML{line}; mend it there") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: {TOO_DEEP}") from None
     except ValueError as error:  # a date that does not exist
         raise ConfigError(f"{path}: holds a value that cannot be read ({error}); put it in quotes") from None
     if not isinstance(values, dict):
@@ -63,14 +96,16 @@ def set_dotted(values: dict[str, Any], word: str) -> None:
     key, equals, text = word.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"{word!r} is not a setting; write key=value, such as dehiss.max_reduction_db=18")
+    if not text.strip():
+        raise ConfigError(f"{key}: has no value; write one after the '=', null for none")
     *parents, last = key.strip().split(".")
     for parent in parents:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise ConfigError(f"{key}: {parent!r} is a single value, it has no settings of its own")
     try:
-        values[last] = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
+        values[last] = yaml.load(text, Loader)
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date that does not exist
         raise ConfigError(f"{key}: {text!r} cannot be read as a value; put it in quotes") from None
 
 
@@ -81,6 +116,8 @@ def explain(fault: Any, model: type[BaseModel]) -> str:
         choices = fields_at(model, fault["loc"][:-1])
         hint = did_you_mean(str(fault["loc"][-1]), choices)
         return f"{key}: no such setting{hint}" + ("" if hint else f" (there are {', '.join(choices)})")
+    if fault["type"] == "missing":
+        return f"{key}: is missing"
     message = fault["msg"][0].lower() + fault["msg"][1:]
     return f"{key or 'settings'}: {message.removeprefix('value error, ')}, got {fault['input']!r:.60}"
 

@@ -225,7 +225,7 @@ def test_a_wrong_override_is_named(tmp_path, word, fault):
         ({"steps": [{"hiss": 20}]}, "step 1 (hiss): settings are written as 'hiss: {setting: value}', not 20"),
         ({"steps": [{"hiss": {}}, {"his": {}}]}, "step 2 (his): 'his' is no degradation; did you mean 'hiss'?"),
         ({"steps": [{"dull": {"cutof_hz": 1}}]}, "step 1 (dull): cutof_hz: no such setting; did you mean 'cutoff_hz'?"),
-        ({"steps": [{"dull": {"ratio": 9}}]}, "step 1 (dull): ratio: 9 is above 5, the most that makes sense, got 9"),
+        ({"steps": [{"dull": {"ratio": 9}}]}, "step 1 (dull): ratio: more than 5, the most that makes sense, got 9"),
         ({"steps": [{"hiss": {}, "probabilty": 1}]}, "'probabilty' is no key of a step; did you mean 'probability'?"),
         ({"steps": [{"hiss": {}, "dull": {}}]}, "a step names one degradation or one group, here hiss, dull"),
         ({"steps": [{"probability": 1}]}, "step 1 (no name): names no degradation"),
@@ -255,6 +255,22 @@ def test_an_unknown_chain_names_the_nearest():
         load_chain("film-1690s")
 
 
+def test_a_preset_is_a_name_and_no_way_to_a_file():
+    with pytest.raises(ConfigError, match=r"\.\./chains/lp: no such chain"):
+        load_chain("../chains/lp")
+
+
+def test_groups_without_end_are_one_line(tmp_path):
+    path = tmp_path / "deep.yaml"
+    path.write_text("steps: " + "[{one_of: " * 300 + "[{hiss: {}}]" + "}]" * 300)
+    with pytest.raises(ConfigError, match=r"deep\.yaml: .*nested"):
+        load_chain(path)
+    path.write_text("steps: &a\n  - one_of: *a\n")
+    for overrides in ([], ["hiss.snr_db=3"]):
+        with pytest.raises(ConfigError, match=r"deep\.yaml: "):
+            load_chain(path, overrides)
+
+
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(ConfigError, match=r"own\.yaml: no such file"):
         load_chain(tmp_path / "own.yaml")
@@ -267,7 +283,7 @@ def test_a_missing_file_is_one_line(tmp_path):
         ([3], "drawn step 1: 3 is no drawn step"),
         ([{"his": {}}], "drawn step 1: 'his' is no degradation; did you mean 'hiss'?"),
         ([{"over_gate": {"threshold_db": "high", "reduction_db": 3, "release_ms": 1}}], "threshold_db: input"),
-        ([{"over_gate": {"threshold_db": 1, "reduction_db": 3}}], "over_gate: release_ms: field required"),
+        ([{"over_gate": {"threshold_db": 1, "reduction_db": 3}}], "over_gate: release_ms: is missing"),
         (
             [{"over_gate": {"threshold_db": 1, "reduction_db": 3, "release_ms": 1, "relase": 2}}],
             "relase: no such setting; did you mean 'release_ms'?",
@@ -339,8 +355,9 @@ def test_a_chain_within_a_chain_may_be_named():
 def test_a_chain_that_names_itself_is_told(tmp_path):
     path = tmp_path / "endless.yaml"
     path.write_text(f"steps:\n  - chain: {path}\n")
-    with pytest.raises(ConfigError, match="does one name itself"):
+    with pytest.raises(ConfigError) as raised:
         load_chain(path)
+    assert str(raised.value) == f"{path} > {path}: a chain within itself has no end; take it out there"
 
 
 def test_an_unknown_chain_within_a_chain_is_named():

@@ -37,7 +37,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
-from resound.config import explain, read_yaml, set_dotted
+from resound.config import TOO_DEEP, explain, read_yaml, set_dotted
 from resound.degrade.degradation import Degradation
 from resound.degrade.registry import DEGRADATIONS, read_degradation
 from resound.degrade.replay import Drawn, Pair, apply_chain, apply_chain_to_pair, n_samples_needed, read_drawn
@@ -46,7 +46,6 @@ from resound.errors import ConfigError, did_you_mean
 CHAINS = Path(__file__).parent.parent / "presets" / "chains"
 OWN_KEYS = ("probability", "weight", "target")  # of a step, beside its degradation or group
 GROUPS = ("one_of", "any_order", "chain")
-DEEPEST = 8  # chains within chains: one that names itself has no end
 
 
 class Step(BaseModel):
@@ -161,7 +160,7 @@ def load_chain(name: str | Path, overrides: Sequence[str] = ()) -> Chain:
     path = Path(name)
     if path.suffix.lower() not in (".yaml", ".yml"):
         path = CHAINS / f"{name}.yaml"
-        if not path.is_file():
+        if name not in chain_names():
             hint = did_you_mean(str(name), chain_names()) or f"; there are {', '.join(chain_names())}, or a .yaml file"
             raise ConfigError(f"{name}: no such chain{hint}")
     modified_ns = path.stat().st_mtime_ns if path.is_file() else 0
@@ -171,8 +170,11 @@ def load_chain(name: str | Path, overrides: Sequence[str] = ()) -> Chain:
 @lru_cache(maxsize=64)
 def _load_chain(path: Path, modified_ns: int, overrides: tuple[str, ...]) -> Chain:
     written = read_yaml(path)
-    for word in overrides:
-        _override(written, word, str(path))
+    try:
+        for word in overrides:
+            _override(written, word, str(path))
+    except RecursionError:
+        raise ConfigError(f"{path}: {TOO_DEEP}") from None
     return read_chain(written, str(path))
 
 
@@ -183,6 +185,8 @@ def read_chain(written: Any, where: str) -> Chain:
     except ValidationError as error:
         faults = "; ".join(_explain_in_chain(fault, written) for fault in error.errors())
         raise ConfigError(f"{where}: {faults}") from None
+    except RecursionError:
+        raise ConfigError(f"{where}: {TOO_DEEP}") from None
 
 
 def chain_names() -> list[str]:
@@ -192,19 +196,25 @@ def chain_names() -> list[str]:
 
 def _steps_of(name: str) -> tuple[Step, ...]:
     """Return the steps of a chain that another one names.  Raises `ValueError`, as validation wants it."""
-    depth = _depth.get()
-    if depth >= DEEPEST:
-        raise ValueError(f"{name}: chains name each other more than {DEEPEST} deep; does one name itself?")
-    token = _depth.set(depth + 1)
+    names = (*_names.get(), name)
+    if name in names[:-1]:
+        raise EndlessChain(f"{' > '.join(names)}: a chain within itself has no end; take it out there")
+    token = _names.set(names)
     try:
         return load_chain(name).steps
+    except EndlessChain:
+        raise
     except ConfigError as error:
         raise ValueError(str(error)) from None
     finally:
-        _depth.reset(token)
+        _names.reset(token)
 
 
-_depth: ContextVar[int] = ContextVar("depth", default=0)
+class EndlessChain(ConfigError):
+    """A chain is a part of itself; validation lets it through, for each of its rounds would add its place."""
+
+
+_names: ContextVar[tuple[str, ...]] = ContextVar("names", default=())  # of the chains that are being read
 
 
 def _with_keys(steps: Iterable[Step], key: tuple[int, ...]) -> Iterable[tuple[Step, tuple[int, ...]]]:
