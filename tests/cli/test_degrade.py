@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from conftest import hiss, read_sound, write_wav
+from conftest import files_below, hiss, largest_file, read_sound, write_wav
 from signals import speech_like
 
 CHAIN = "about: a test\nsteps:\n  - gain: {gain_db: -6}\n  - hiss: {snr_db: [10, 30]}\n"
@@ -158,10 +158,19 @@ def test_a_chain_is_listed_as_it_is_written(resound):
         ),
         (["speech.wav", "--replay", "bad.json", "--seed", "1"], "--seed: means nothing with --replay"),
         (["silent.wav", "--chain", "own.yaml"], "silent.wav: the signal is silent"),
+        (["."], ".: is a folder; give a recording"),
+        ([""], ".: is a folder; give a recording"),
+        (["speech.wav", "--chain", "../chains/lp"], "../chains/lp: no such chain"),
+        (["speech.wav", "--chain", "own.yaml", "--set", "hiss.snr_db="], "hiss.snr_db: has no value"),
+        (["speech.wav", "--params", "/proc/x.json"], "resound: /proc"),
+        (["speech.wav", "--chain", "loud.yaml"], "the result passes what 32-bit float holds; lower the gains"),
+        (["speech.wav", "--replay", "deep.json"], "deep.json: is nested too deep"),
         (["--list", "his"], "his: is neither a degradation nor a chain; did you mean"),
     ],
 )
 def test_what_goes_wrong_is_one_line(resound, here, speech, chain, arguments, fault):
+    (here / "loud.yaml").write_text("steps:" + "\n  - gain: {gain_db: 120}" * 10)
+    (here / "deep.json").write_text("[" * 100_000)
     (here / "bad.json").write_text(json.dumps({"steps": [{"hiss": {"snr_db": "x"}}]}))
     write_wav(here / "silent.wav", np.zeros((1, 4000)))
     before = {path.name for path in here.iterdir()}
@@ -171,6 +180,25 @@ def test_what_goes_wrong_is_one_line(resound, here, speech, chain, arguments, fa
     assert ended.stderr.startswith("resound: ")
     assert fault in ended.stderr
     assert {path.name for path in here.iterdir()} == before
+
+
+def test_a_full_disk_names_the_file_and_leaves_neither_sound_nor_parameters(resound, here, speech):
+    (here / "long.yaml").write_text("steps:" + "\n  - gain: {gain_db: 0}" * 2000)
+    write_wav(here / "short.wav", 0.1 * hiss(800), rate=16000)
+    before = files_below(here)
+    with largest_file(20_000):
+        ended = resound("degrade", "short.wav", "--chain", "long.yaml", "--params", "p.json")
+    assert (ended.status, ended.stderr.count("\n")) == (1, 1)
+    assert "p.json: disk full" in ended.stderr
+    assert files_below(here) == before
+
+
+def test_parameters_wait_for_a_sound_that_cannot_be_written(resound, here, speech, chain):
+    before = files_below(here)
+    with largest_file(20_000):
+        ended = resound("degrade", "speech.wav", "--chain", chain, "--params", "p.json")
+    assert ended.status == 1
+    assert files_below(here) == before
 
 
 def test_no_recording_is_wrong_usage(resound):

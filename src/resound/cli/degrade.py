@@ -54,18 +54,11 @@ def command(
         return
     if recording is None:
         raise typer.BadParameter("give a recording, or --list to see what there is", param_hint="FILE")
-    from resound.degrade.recording import degrade_recording, output_name, write_params
+    from resound.degrade.recording import degrade_recording, output_name
 
     draft = draft_for(chain, seed, settings or [], replay)
-    target = output or recording.with_name(output_name(recording, draft))
-    check_apart(recording, target, params)
-    if params is not None:
-        from resound.audio.atomic import check_free
-
-        check_free(params, overwrite=overwrite)
-    result = degrade_recording(recording, target, draft, audio_track=audio_track, overwrite=overwrite)
-    if params is not None:
-        write_params(params, draft, result.sample_rate, overwrite=overwrite)
+    target = output or recording.parent / output_name(recording, draft)
+    result = degrade_recording(recording, target, draft, params=params, audio_track=audio_track, overwrite=overwrite)
     for warning in result.warnings:
         print(f"resound: warning: {warning}", file=sys.stderr)
     typer.echo(told(draft, result))
@@ -85,14 +78,6 @@ def draft_for(chain: str | None, seed: int | None, settings: list[str], replay: 
         flags = ", ".join(flag for flag, is_given in given.items() if is_given)
         raise ConfigError(f"{flags}: means nothing with --replay, which says it all; leave it out")
     return read_draft(replay)
-
-
-def check_apart(recording: Path, target: Path, params: Path | None) -> None:
-    """Raise `OutputError` where the parameters would be written over a sound."""
-    from resound.errors import OutputError
-
-    if params is not None and params.resolve() in (recording.resolve(), target.resolve()):
-        raise OutputError(f"{params}: is the recording or the result itself; give another name with --params")
 
 
 def listed(name: str | None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile
 
-from resound.audio.atomic import atomic_file, check_free
+from resound.audio.atomic import atomic_file, check_free, writing
 from resound.audio.files import check_suffix, open_plain_writer, open_reader
 from resound.audio.formats import BITS, Format, Storage
 from resound.audio.pcm import CONTAINERS
+from resound.config import TOO_DEEP
 from resound.degrade.chain import Chain, Drawn, apply_chain, read_drawn
 from resound.degrade.degradation import Audio
 from resound.errors import ConfigError, InputError, OutputError
@@ -57,6 +60,8 @@ def read_draft(path: Path) -> Draft:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror or error}); give a file that --params wrote"
         ) from None
+    except RecursionError:
+        raise ConfigError(f"{path}: {TOO_DEEP}") from None
     except ValueError:
         raise ConfigError(f"{path}: is no JSON; give a file that --params wrote") from None
     if not isinstance(content, dict) or "steps" not in content:
@@ -76,27 +81,41 @@ def output_name(source: Path, draft: Draft) -> str:
 
 
 def degrade_recording(
-    source: Path, output: Path, draft: Draft, *, audio_track: int | None = None, overwrite: bool = False
+    source: Path,
+    output: Path,
+    draft: Draft,
+    *,
+    params: Path | None = None,
+    audio_track: int | None = None,
+    overwrite: bool = False,
 ) -> Degraded:
     """Write a degraded copy of a recording, or of the sound of a video, at its rate, channels and bit depth.
 
+    ``params`` is where to write the JSON that replays it; both files appear, or none.
     What exceeds full scale is never clipped: then a file that holds integers becomes 32-bit float, with a warning.  The
     whole recording is in memory, a few times over as float32: an hour of 48 kHz stereo takes about 9 GB.  Raises
     `InputError`, `OutputError`.
     """
-    _check_apart(source, output)
+    _check_apart(source, output, params)
     check_suffix(output)
-    check_free(output, overwrite=overwrite)
+    for path in filter(None, (output, params)):
+        check_free(path, overwrite=overwrite)
     audio, form, warnings = read_whole(source, audio_track=audio_track)
     try:
-        degraded = apply_chain(audio, form.sample_rate, draft.steps)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+            degraded = apply_chain(audio, form.sample_rate, draft.steps)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     peak = float(np.abs(degraded).max(initial=0.0))
+    if not np.isfinite(peak):
+        raise OutputError(f"{output}: the result passes what 32-bit float holds; lower the gains of the chain")
     storage, about_peak = storage_for(output, form.storage, peak)
-    with open_plain_writer(
-        output, sample_rate=form.sample_rate, n_channels=len(degraded), storage=storage, overwrite=overwrite
-    ) as writer:
+    with (
+        _params_file(params, draft, form.sample_rate, overwrite=overwrite),
+        open_plain_writer(
+            output, sample_rate=form.sample_rate, n_channels=len(degraded), storage=storage, overwrite=overwrite
+        ) as writer,
+    ):
         for start in range(0, degraded.shape[1], 65536):
             writer.write(degraded[:, start : start + 65536].astype(np.float64))
     warnings += about_peak + writer.warnings
@@ -136,12 +155,20 @@ def params_text(draft: Draft, sample_rate: int) -> str:
     return json.dumps({**content, "steps": draft.steps, "versions": versions}, indent=2, ensure_ascii=False) + "\n"
 
 
-def write_params(path: Path, draft: Draft, sample_rate: int, *, overwrite: bool) -> None:
-    """Write `params_text` to a file, whole or not at all.  Raises `OutputError`."""
+@contextmanager
+def _params_file(path: Path | None, draft: Draft, sample_rate: int, *, overwrite: bool) -> Iterator[None]:
+    """Write `params_text`, if a path is given, to a file that appears once the block has ended well."""
+    if path is None:
+        yield
+        return
     with atomic_file(path, overwrite=overwrite) as temporary:
-        temporary.write_text(params_text(draft, sample_rate), encoding="utf-8")
+        with writing(path, temporary):
+            temporary.write_text(params_text(draft, sample_rate), encoding="utf-8")
+        yield
 
 
-def _check_apart(source: Path, output: Path) -> None:
+def _check_apart(source: Path, output: Path, params: Path | None) -> None:
+    if params is not None and params.resolve() in (source.resolve(), output.resolve()):
+        raise OutputError(f"{params}: is the recording or the result itself; give another name with --params")
     if output.exists() and source.exists() and output.samefile(source):
         raise OutputError(f"{output}: is the input itself, which is never overwritten; give another name with -o")
