@@ -68,6 +68,35 @@ def test_without_pyroomacoustics_there_is_one_line_that_says_how_to_get_it(resou
     assert ended.stderr.endswith("run: pip install 'resound[sim]'\n")
 
 
-def test_no_rooms_are_no_bank(resound, here):
-    ended = resound("rooms", "-o", "rooms", "--count", 0)
+@pytest.mark.parametrize(
+    ("flag", "value", "fault"),
+    [
+        ("--count", 0, "count: 0 rooms make no bank"),
+        ("--seed", -1, "seed: -1 is negative"),
+        ("--sample-rate", 0, "sample rate: 0 Hz cannot be simulated; give 8000 to 192000"),
+        ("--sample-rate", 10, "sample rate: 10 Hz cannot be simulated"),
+    ],
+)
+def test_what_makes_no_bank_is_one_line(resound, here, flag, value, fault):
+    ended = resound("rooms", "-o", "rooms", flag, value)
     assert (ended.status, ended.stderr.count("\n")) == (1, 1)
+    assert fault in ended.stderr
+
+
+def test_an_interrupted_bank_leaves_nothing_and_can_be_made_again(tmp_path):
+    pytest.importorskip("pyroomacoustics", reason="needs the extra 'sim'")
+    from resound.degrade.rooms import make_rooms
+
+    def interrupt(n_done):
+        if n_done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_rooms(tmp_path, 3, sample_rate=8000, progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+    make_rooms(tmp_path, 1, sample_rate=8000)
+    (tmp_path / "mine.txt").write_text("kept")
+    with pytest.raises(KeyboardInterrupt):
+        make_rooms(tmp_path, 2, sample_rate=8000, overwrite=True, progress=interrupt)
+    assert not (tmp_path / "rooms.jsonl").exists(), "a bank that is not whole has no manifest"
+    assert (tmp_path / "mine.txt").exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resound.audio.atomic import atomic_file, check_free
+from resound.audio.atomic import atomic_file, check_free, discard
 from resound.audio.files import open_plain_writer
 from resound.corpora.manifest import Manifest, Recording, write_manifest
 from resound.degrade.degradation import Audio
@@ -24,6 +25,7 @@ from resound.dsp.reverberation import direct_sample, direct_to_reverberant_db, r
 from resound.errors import ConfigError
 
 MANIFEST, DETAILS = "rooms.jsonl", "rooms.json"
+SAMPLE_RATES_HZ = (8000, 192000)
 SIZES_M = ((2.5, 12.0), (2.2, 9.0), (2.2, 4.5))  # from a booth to a classroom
 RT60_SECONDS = (0.15, 1.2)
 DISTANCE_M = (0.3, 4.0)
@@ -62,15 +64,44 @@ def make_rooms(
 ) -> Manifest:
     """Write ``n_rooms`` responses (FLAC, 24 bit), a manifest and their parameters into a folder; return the manifest.
 
-    The manifest, `MANIFEST`, is written last: without it the bank is not whole.  `DETAILS` holds for each file what
+    The manifest, `MANIFEST`, is written last: without it the bank is not whole; where
+    it does not come to that, what was written is removed.  `DETAILS` holds for each file what
     was asked for and what came out: reverberation time, direct sound over reflections, the direct sound's sample.
     Raises `ConfigError` where pyroomacoustics is absent, `OutputError`.
     """
-    if n_rooms < 1:
-        raise ConfigError(f"count: {n_rooms} rooms make no bank; give 1 or more")
+    _check(n_rooms, seed, sample_rate)
     simulator = _simulator()
     for name in (MANIFEST, DETAILS):
         check_free(folder / name, overwrite=overwrite)
+    if overwrite:
+        discard(folder / MANIFEST)  # from now on the earlier bank is not whole
+    with ExitStack() as unfinished:  # what is taken away again if this does not come to its end
+        manifest = _write_rooms(folder, n_rooms, seed, sample_rate, simulator, overwrite, progress, unfinished)
+        unfinished.pop_all()
+    return manifest
+
+
+def _check(n_rooms: int, seed: int, sample_rate: int) -> None:
+    if n_rooms < 1:
+        raise ConfigError(f"count: {n_rooms} rooms make no bank; give 1 or more")
+    if seed < 0:
+        raise ConfigError(f"seed: {seed} is negative; give 0 or more")
+    low_hz, high_hz = SAMPLE_RATES_HZ
+    if not low_hz <= sample_rate <= high_hz:
+        raise ConfigError(f"sample rate: {sample_rate} Hz cannot be simulated; give {low_hz} to {high_hz}")
+
+
+def _write_rooms(
+    folder: Path,
+    n_rooms: int,
+    seed: int,
+    sample_rate: int,
+    simulator: Any,
+    overwrite: bool,
+    progress: Callable[[int], None],
+    written: ExitStack,
+) -> Manifest:
+    """Write a bank, the removal of each file onto ``written``."""
     details: dict[str, Any] = {}
     recordings = []
     for index in range(n_rooms):
@@ -79,6 +110,7 @@ def make_rooms(
         response = simulate(plan, sample_rate, simulator, seed=int(rng.integers(2**31)))
         name = f"room-{index:05}.flac"
         _write(folder / name, response, sample_rate, overwrite=overwrite)
+        written.callback(discard, folder / name)
         recordings.append(
             Recording(name, response.shape[1], sample_rate, domain="room", licence="CC0-1.0", group=name[:-5])
         )
@@ -86,6 +118,7 @@ def make_rooms(
         progress(index + 1)
     with atomic_file(folder / DETAILS, overwrite=overwrite) as temporary:
         temporary.write_text(json.dumps(details, indent=1) + "\n", encoding="utf-8")
+    written.callback(discard, folder / DETAILS)
     manifest = Manifest(folder, recordings, {"corpus": "simulated rooms", "domain": "room", "seed": seed})
     write_manifest(folder / MANIFEST, manifest, overwrite=overwrite)
     return manifest
