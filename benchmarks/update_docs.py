@@ -1,11 +1,11 @@
 """Writes the parts of the documentation that are made by programs: measured tables, the table of settings, the picture.
 
 Each part stands in a page between two comment lines, ``<!-- made by: NAME -->`` and ``<!-- end: NAME -->``; what is
-between them is replaced.  ``settings``, ``degradations``, ``chains`` and ``layouts`` take no time, ``picture`` and
-``corpora`` seconds, ``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, and ``memory`` half an
-hour.
+between them is replaced.  ``settings``, ``degradations``, ``chains``, ``drawn`` and ``layouts`` take no time,
+``picture`` and ``corpora`` seconds, ``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, and
+``memory`` half an hour.
 
-    python benchmarks/update_docs.py settings degradations chains layouts
+    python benchmarks/update_docs.py settings degradations chains drawn layouts
     python benchmarks/update_docs.py quality vintage picture --data ../shared/data
     python benchmarks/update_docs.py speed memory
     python benchmarks/update_docs.py settings --check       # changes nothing; exit status 1 where the page is behind
@@ -30,6 +30,7 @@ PAGES = {
     "settings": "docs/classic.md",
     "degradations": "docs/degradations.md",
     "chains": "docs/degradations.md",
+    "drawn": "docs/degradations.md",
     "quality": "docs/measurements.md",
     "vintage": "docs/measurements.md",
     "speed": "docs/measurements.md",
@@ -96,6 +97,18 @@ def chains_text() -> str:
     return "\n".join(["| chain | what it is |", "| --- | --- |", *rows])
 
 
+def drawn_text() -> str:
+    """Return what ``resound degrade`` prints of a recording, with what it draws now."""
+    from resound.cli.degrade import told
+    from resound.degrade.chain import load_chain
+    from resound.degrade.recording import Degraded, draw_draft
+
+    draft = draw_draft(load_chain("film-1960s"), "film-1960s", seed=3)
+    result = Degraded(Path("voice.film-1960s.flac"), 48000, 4.9, 0.5, "int24", [])
+    command = "$ resound degrade voice.flac --chain film-1960s --seed 3 --params drawn.json"
+    return f"```console\n{command}\n{told(draft, result)}\n```"
+
+
 def layouts_text() -> str:
     """Return the table of layouts."""
     from resound.corpora.layouts import LAYOUTS
@@ -111,6 +124,7 @@ WRITTEN = {
     "settings": settings_text,
     "degradations": degradations_text,
     "chains": chains_text,
+    "drawn": drawn_text,
     "layouts": layouts_text,
 }
 

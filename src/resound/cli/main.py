@@ -30,14 +30,14 @@ app = typer.Typer(
 )
 app.command("restore")(restore.command)
 app.command("info")(info.command)
-app.command("harvest")(harvest.command)
 app.command("demo")(demo.command)
 app.command("degrade")(degrade.command)
-app.command("prepare")(prepare.command)
-app.command("rooms")(rooms.command)
-app.command("import")(import_.command)
 app.add_typer(corpus.app, name="corpus")
+app.command("prepare")(prepare.command)
+app.command("harvest")(harvest.command)
+app.command("rooms")(rooms.command)
 app.add_typer(models.app, name="models")
+app.command("import")(import_.command)
 
 
 def _print_version(wanted: bool) -> None:
