@@ -17,6 +17,9 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+# Of the letters of both words.  Half of them have 'foo' and 'room' in common, and two thirds 'snr' and 'snr_db'.
+NEAR = 0.65
+
 
 class ResoundError(Exception):
     """Root of all errors that a user can cause; its text is one line that says what to do."""
@@ -39,9 +42,19 @@ class ModelError(ResoundError):
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Return ``"; did you mean 'classic'?"`` for the nearest choice, or an empty string when none is near."""
-    nearest = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+    """Return ``"; did you mean 'classic'?"`` for the nearest other choice, or an empty string when none is near."""
+    found = nearest(word, (choice for choice in choices if choice != word))
+    return "" if found is None else f"; did you mean {found!r}?"
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """Return the choice that is most like a word, None where none is near."""
+    return next(iter(difflib.get_close_matches(word, list(choices), n=1, cutoff=NEAR)), None)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return ``"1 stretch"`` or ``"2 stretches"``; the plural is the singular with an s unless it is given."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def one_line(message: object) -> str:

@@ -130,6 +130,8 @@ def test_names_beyond_ascii_are_opened(tmp_path):
 def test_a_missing_file_is_named_with_the_nearest(tmp_path):
     soundfile.write(tmp_path / "record.wav", SOUND, 8000)
     assert_refused(InputError, "did you mean 'record.wav'?", lambda: open_reader(tmp_path / "rekord.wav"))
+    assert_refused(InputError, "did you mean 'record.wav'?", lambda: open_reader(tmp_path / "record.mp3"))
+    assert_refused(InputError, "r.wav: does not exist; check the name", lambda: open_reader(tmp_path / "r.wav"))
     assert_refused(InputError, "nor does the folder", lambda: open_reader(tmp_path / "none" / "a.wav"))
 
 
@@ -183,6 +185,20 @@ def test_a_file_without_samples_is_refused(tmp_path, suffix):
     with soundfile.SoundFile(tmp_path / f"a{suffix}", "w", 8000, 1):
         pass
     assert_refused(InputError, "no samples", lambda: open_reader(tmp_path / f"a{suffix}"))
+
+
+def test_a_link_to_itself_is_not_told_to_be_itself(tmp_path):
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    assert_refused(InputError, "loop.wav: does not exist; check the name", lambda: open_reader(tmp_path / "loop.wav"))
+
+
+@pytest.mark.parametrize(
+    ("excerpt", "words"),
+    [({"start_seconds": -1.0}, "cannot read it from -1 s"), ({"duration_seconds": 0}, "cannot read 0 s from 0 s")],
+)
+def test_an_impossible_excerpt_is_said_as_it_was_asked_for(tmp_path, excerpt, words):
+    soundfile.write(tmp_path / "a.wav", SOUND, 8000)
+    assert_refused(InputError, words, lambda: open_reader(tmp_path / "a.wav", **excerpt))
 
 
 @pytest.mark.parametrize("excerpt", [{"start_seconds": -1.0}, {"duration_seconds": 0.0}, {"duration_seconds": -2.0}])

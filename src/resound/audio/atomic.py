@@ -22,25 +22,36 @@ def reserve(target: Path, *, overwrite: bool) -> Path:
     """
     check_free(target, overwrite=overwrite)
     _make_folder(target.parent)
-    # File names are limited in bytes, most often to 255, and a letter may take four.
-    stem = os.fsdecode(os.fsencode(target.stem)[:60]).encode("utf-8", "ignore").decode("utf-8")
-    return target.with_name(f".{stem}.{secrets.token_hex(4)}.partial{target.suffix}")
+    return target.with_name(f".{shortened(target.stem, 60)}.{secrets.token_hex(4)}.partial{target.suffix}")
+
+
+def shortened(stem: str, most_bytes: int) -> str:
+    """Return the beginning of a name: names are limited in bytes, most often to 255, and a letter may take four."""
+    encoded = os.fsencode(stem)
+    if len(encoded) <= most_bytes:
+        return stem
+    return os.fsdecode(encoded[:most_bytes]).encode("utf-8", "ignore").decode("utf-8")
+
+
+def check_can_write_in(folder: Path) -> None:
+    """Raise `OutputError` where a folder cannot be written to, nor made."""
+    there = next((path for path in (folder, *folder.parents) if os.path.exists(path)), Path())
+    if not there.is_dir():
+        what = "a file has that name" if there.is_file() else "it is a device or pipe, no regular file"
+        raise OutputError(
+            f"{there}: cannot make this folder ({what}); choose another folder, or a file name with a suffix"
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"{there}: folder is not writable; choose another")
 
 
 def _make_folder(folder: Path) -> None:
     """Make a folder, and those it lies in, or raise `OutputError`."""
-    in_the_way = next((path for path in (folder, *folder.parents) if path.exists()), None)
-    if in_the_way is not None and not in_the_way.is_dir():
-        what = "a file has that name" if in_the_way.is_file() else "it is a device or pipe, no regular file"
-        raise OutputError(
-            f"{in_the_way}: cannot make this folder ({what}); choose another folder, or a file name with a suffix"
-        )
+    check_can_write_in(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot make this folder ({error.strerror}); choose another") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{folder}: folder is not writable; choose another")
 
 
 def check_free(target: Path, *, overwrite: bool) -> None:
@@ -95,10 +106,14 @@ def discard(temporary: Path) -> None:
 
 @contextmanager
 def atomic_file(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield a temporary path for ``target``; on a normal exit it gets its name, on any exception it is removed."""
+    """Yield a temporary path for ``target``; on a normal exit it gets its name, on any exception it is removed.
+
+    A full disk and the like become an `OutputError` about ``target``.
+    """
     temporary = reserve(target, overwrite=overwrite)
     try:
-        yield temporary
+        with writing(target, temporary):
+            yield temporary
         commit(temporary, target, overwrite=overwrite)
     finally:
         discard(temporary)
@@ -110,5 +125,9 @@ def writing(target: Path, temporary: Path) -> Iterator[None]:
     try:
         yield
         flush(temporary)
+    except BrokenPipeError:  # no file, but the output of the program
+        raise
     except OSError as error:
+        if error.filename is not None and str(error.filename) != str(temporary):
+            raise
         raise write_failure(target, error) from None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from resound.audio import containers, pcm
 from resound.audio.formats import Format, Reader, Storage, Writer
-from resound.errors import InputError, OutputError, did_you_mean
+from resound.errors import InputError, OutputError, nearest
 
 # Suffixes that pick recordings out of a folder; a file given by name is opened whatever its suffix.
 AUDIO_SUFFIXES = frozenset(pcm.CONTAINERS) | {
@@ -55,9 +55,9 @@ def open_reader(
     path = Path(path)
     _check_readable(path)
     if start_seconds < 0 or (duration_seconds is not None and duration_seconds <= 0):
+        what = "it" if duration_seconds is None else f"{duration_seconds:g} s"
         raise InputError(
-            f"{path}: cannot read {duration_seconds} s from {start_seconds:g} s; "
-            "give a start of at least 0 and a duration above 0"
+            f"{path}: cannot read {what} from {start_seconds:g} s; give a start of at least 0 and a duration above 0"
         )
     reason = "has several sound tracks"
     is_first_track = audio_track in (None, 1)
@@ -170,7 +170,10 @@ def _check_readable(path: Path) -> None:
 def _similar_file(path: Path) -> str:
     if not path.parent.is_dir():
         return f" (nor does the folder {path.parent}); check the path"
-    return did_you_mean(path.name, os.listdir(path.parent))
+    # Names without their suffixes: those are alike anyway, and a wrong one is a common mistake.
+    others = {Path(name).stem: name for name in sorted(os.listdir(path.parent), reverse=True) if name != path.name}
+    stem = nearest(path.stem, others)
+    return "" if stem is None else f"; did you mean {others[stem]!r}?"
 
 
 def _check_not_text(path: Path) -> None:
@@ -216,7 +219,7 @@ def check_suffix(path: Path) -> None:
     if suffix in CONTAINER_SUFFIXES:
         raise OutputError(f"{path}: sound alone is not written to {suffix}; use .wav or .flac")
     # Two letters in common are nothing among three: a stricter cutoff than for words.
-    nearest = difflib.get_close_matches(suffix, pcm.CONTAINERS, n=1, cutoff=0.7)
-    nearest = nearest or difflib.get_close_matches(suffix, sorted(CONTAINER_SUFFIXES), n=1, cutoff=0.7)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"use {WRITABLE}"
+    near = difflib.get_close_matches(suffix, pcm.CONTAINERS, n=1, cutoff=0.7)
+    near = near or difflib.get_close_matches(suffix, sorted(CONTAINER_SUFFIXES), n=1, cutoff=0.7)
+    hint = f"did you mean {near[0]!r}?" if near else f"use {WRITABLE}"
     raise OutputError(f"{path}: cannot write {suffix} files; {hint}")
