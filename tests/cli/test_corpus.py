@@ -127,6 +127,20 @@ def test_check_names_what_is_gone_and_ends_with_status_1(speech, resound):
     ended = resound("corpus", "check", "speech.jsonl")
     assert ended.status == 1
     assert ended.stdout.splitlines()[1:] == ["  missing  1: s3/a.wav"]
+    assert ended.stderr == "resound: speech.jsonl: not as scanned; mend what is named above, or scan again\n"
+
+
+def test_check_counts_the_manifests_that_are_wrong(speech, resound):
+    resound("corpus", "scan", "speech", "--as", "speech", "-o", "a\nb.jsonl")
+    (speech / "s3" / "a.wav").unlink()
+    resound("corpus", "scan", "speech", "--as", "speech", "-o", "c.jsonl")
+    ended = resound("corpus", "check", "a\nb.jsonl", "c.jsonl")
+    assert ended.status == 1
+    assert [line for line in ended.stdout.splitlines() if line[0] != " "] == [
+        "a\\nb.jsonl: 20 recordings, not as scanned",
+        "c.jsonl: 19 recordings, as scanned",
+    ]
+    assert ended.stderr.startswith("resound: 1 of 2 manifests: not as scanned; ")
 
 
 def test_check_tells_of_copies_across_splits(here, resound):
@@ -137,6 +151,14 @@ def test_check_tells_of_copies_across_splits(here, resound):
     ended = resound("corpus", "check", "c.jsonl", "--copies")
     assert ended.status == 1
     assert "  copies   1, 1 across splits: test/a.wav = train/a.wav" in ended.stdout.splitlines()
+
+
+def test_one_of_something_is_no_plural(here, resound):
+    write_wav(here / "c\nd" / "who" / "a.wav", n_samples=8000)
+    scanned = resound("corpus", "scan", "c\nd", "--as", "speech", "--valid", "0", "-o", "c.jsonl").stdout
+    assert scanned.startswith("c\\nd: Any folder")
+    assert "train 1 (1 speaker)" in scanned
+    assert resound("corpus", "check", "c.jsonl").stdout == "c.jsonl: 1 recording, as scanned\n"
 
 
 @pytest.mark.parametrize("command", ["show", "check"])
@@ -154,7 +176,7 @@ def test_a_name_that_is_no_text_is_shown_in_one_line(here, resound):
     Path(os.fsdecode(b"c/not\xff\nutf8.wav")).touch()
     ended = resound("corpus", "scan", "c", "--as", "noise")
     assert ended.stderr == (
-        "resound: c: 0 of 1 recordings can be used (not\\udcff\\nutf8.wav: empty); mend or complete the corpus\n"
+        "resound: c: 0 of 1 recording can be used (not\\udcff\\nutf8.wav: empty); mend or complete the corpus\n"
     )
 
 

@@ -368,7 +368,7 @@ def test_an_unknown_layout_names_the_nearest(tmp_path):
 
 
 def test_a_layout_that_was_asked_for_and_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="of 1 recordings none is of the layout vctk"):
+    with pytest.raises(InputError, match="of 1 recording none is of the layout vctk"):
         scan(make(tmp_path, "a.wav"), ScanOptions(layout="vctk"))
 
 

@@ -75,6 +75,8 @@ def test_an_existing_file_is_not_replaced_unasked(tmp_path):
         (LINE | {"n_samples": -1}, "has -1 for 'n_samples'"),
         (LINE | {"sample_rate": 0}, "has 0 for 'sample_rate'"),
         (LINE | {"path": None}, "has None for 'path'"),
+        (LINE | {"path": "a\0b.wav"}, "has 'a\\x00b.wav' for 'path'"),
+        ("[" * 100_000, "is not JSON ('" + "[" * 40 + "')"),
         (LINE | {"speaker": 7}, "has 7 for 'speaker'"),
         (LINE | {"bandwidth_hz": "8k"}, "has '8k' for 'bandwidth_hz'"),
     ],
@@ -86,10 +88,16 @@ def test_a_bad_line_is_named_with_its_number_and_file(tmp_path, line, fault):
     assert str(error.value) == f"{path}: line 3 {fault}; mend it or scan the corpus again"
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"manifest": 2, "root": "."}', '{"manifest": 1, "root": 3}'])
+@pytest.mark.parametrize("text", ["{}", '{"manifest": 2, "root": "."}', '{"manifest": 1, "root": 3}'])
 def test_what_is_no_manifest_is_refused(tmp_path, text):
     (tmp_path / "m.jsonl").write_text(text)
     with pytest.raises(InputError, match=r"m\.jsonl: line 1 is not"):
+        read_manifest(tmp_path / "m.jsonl")
+
+
+def test_an_empty_manifest_is_called_empty(tmp_path):
+    (tmp_path / "m.jsonl").touch()
+    with pytest.raises(InputError, match=r"m\.jsonl: is empty; make a manifest by"):
         read_manifest(tmp_path / "m.jsonl")
 
 

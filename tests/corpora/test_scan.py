@@ -78,7 +78,7 @@ def test_a_room_response_may_be_short(tmp_path):
 def test_nothing_usable_is_an_error_that_allow_partial_does_not_help(tmp_path):
     (tmp_path / "a.wav").touch()
     with pytest.raises(
-        InputError, match=r"0 of 1 recordings can be used \(a.wav: empty\); mend or complete the corpus$"
+        InputError, match=r"0 of 1 recording can be used \(a.wav: empty\); mend or complete the corpus$"
     ):
         scan(tmp_path, SPEECH).ledger.check(tmp_path)
 
@@ -224,7 +224,7 @@ def test_what_may_not_be_read_is_named(tmp_path):
         (lambda path: None, "no such folder; check the path"),
         (lambda path: path.touch(), "is a file; give the folder"),
         (lambda path: path.mkdir(), r"holds no recordings \(nor anything else\)"),
-        (lambda path: (path.mkdir(), (path / "a.txt").touch()), r"holds no recordings \(but 1 other files\)"),
+        (lambda path: (path.mkdir(), (path / "a.txt").touch()), r"holds no recordings \(but 1 other file\)"),
     ],
 )
 def test_a_folder_that_is_none_is_one_line(tmp_path, make, message):

@@ -84,7 +84,7 @@ def test_a_corpus_of_one_speaker_trains_and_says_that_nothing_validates():
 def test_speakers_in_several_splits_are_named():
     found = [Recording(f"{split}.wav", 1, 8000, speaker="anna", split=split) for split in ("train", "valid")]
     (warning,) = split_warnings(found, SplitRule("x"))
-    assert "1 speakers are in several splits, as published (anna); use --resplit" in warning
+    assert "1 speaker is in several splits, as published (anna); use --resplit" in warning
 
 
 @pytest.mark.parametrize(

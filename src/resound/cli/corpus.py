@@ -107,22 +107,23 @@ def check_command(
 ) -> None:  # fmt: skip
     """Check that all files are still there, of the same size, and none twice; exit status 1 where not."""
     from resound.corpora.check import check
+    from resound.errors import InputError, counted, one_line
 
-    is_sound = True
+    n_unsound = 0
     for path in manifests:
         checked = check(_read(path), look_for_copies=copies)
-        typer.echo(
-            f"{path}: {checked.n_recordings} recordings, {'as scanned' if checked.is_sound else 'not as scanned'}"
-        )
+        state = "as scanned" if checked.is_sound else "not as scanned"
+        typer.echo(f"{one_line(path)}: {counted(checked.n_recordings, 'recording')}, {state}")
         for what, names in (("missing", checked.missing), ("changed", checked.changed), ("twice", checked.twice)):
             if names:
                 typer.echo(f"  {what:<8} {len(names)}: {_named(names)}")
         if checked.copies:
             named = [" = ".join(item.path for item in same) for same in checked.leaks or checked.copies]
             typer.echo(f"  copies   {len(checked.copies)}, {len(checked.leaks)} across splits: {_named(named)}")
-        is_sound = is_sound and checked.is_sound
-    if not is_sound:
-        raise typer.Exit(1)
+        n_unsound += not checked.is_sound
+    if n_unsound:
+        which = str(manifests[0]) if len(manifests) == 1 else f"{n_unsound} of {len(manifests)} manifests"
+        raise InputError(f"{which}: not as scanned; mend what is named above, or scan again")
 
 
 def _read(path: Path) -> Manifest:
@@ -151,7 +152,9 @@ def _previous(target: Path, folder: Path, *, overwrite: bool) -> Manifest | None
 
 def _told(scanned: Scanned, *, is_rescan: bool) -> str:
     """Return what a scan found, for people."""
-    lines = [f"{scanned.manifest.about['corpus']}: {scanned.layout.about}", ""]
+    from resound.errors import counted, one_line
+
+    lines = [f"{one_line(scanned.manifest.about['corpus'])}: {scanned.layout.about}", ""]
     lines += scanned.ledger.table().splitlines()
     if is_rescan:
         lines += ["", "since the last scan: " + ", ".join(f"{n} {what}" for what, n in scanned.changes.items())]
@@ -161,7 +164,7 @@ def _told(scanned: Scanned, *, is_rescan: bool) -> str:
     splits = []
     for split in sorted(counts, key=("train", "valid", "test").index):
         n_speakers = len(set(counts[split]) - {None})
-        splits.append(f"{split} {len(counts[split])}" + (f" ({n_speakers} speakers)" if n_speakers else ""))
+        splits.append(f"{split} {len(counts[split])}" + (f" ({counted(n_speakers, 'speaker')})" if n_speakers else ""))
     return "\n".join([*lines, "", ", ".join(splits)] if splits else lines)
 
 
@@ -190,6 +193,9 @@ def _shown(summary: Summary) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
     """Return lines whose columns stand below each other."""
+    from resound.errors import one_line
+
+    rows = [list(map(one_line, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resound.errors import InputError, one_line
+from resound.errors import InputError, counted, one_line
 
 LEAST_USABLE = 0.9
 N_NAMED = 3  # files that are named for each reason
@@ -53,7 +53,7 @@ class Ledger:
         first = self.unusable[0] if self.unusable else None
         named = f" ({first.path}: {first.why}{', ...' if len(self.unusable) > 1 else ''})" if first else ""
         remedy = "mend or complete the corpus" + (", or use --allow-partial" if self.n_usable else "")
-        raise InputError(f"{folder}: {self.n_usable} of {of} recordings can be used{named}; {remedy}")
+        raise InputError(f"{folder}: {self.n_usable} of {counted(of, 'recording')} can be used{named}; {remedy}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the ledger as JSON."""

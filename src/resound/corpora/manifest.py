@@ -95,11 +95,15 @@ def read_manifest(path: Path) -> Manifest:
     """Return a corpus.  Raises `InputError` that names file and line."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a name may hold other line ends
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give the path of a manifest, as 'resound corpus scan' makes") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise InputError(
             f"{path}: is no manifest that can be read ({reason}); make one by 'resound corpus scan'"
         ) from None
+    if lines == [""]:
+        raise InputError(f"{path}: is empty; make a manifest by 'resound corpus scan'")
     about = _line(path, 1, lines[0])
     if about.get("manifest") != VERSION or not isinstance(about.get("root"), str):
         raise InputError(f"{path}: line 1 is not that of a manifest; make one by 'resound corpus scan'")
@@ -123,13 +127,15 @@ def _fault(values: dict[str, Any]) -> str | None:
             return f"unknown {name!r}{did_you_mean(name, NAMES)}"
         if type(value) not in TYPES[name] or (name in LEAST and value < LEAST[name]):
             return f"{value!r:.40} for {name!r}"
+        if name == "path" and "\0" in value:  # no file can have such a name
+            return f"{value!r:.40} for {name!r}"
     return next((f"no {name!r}" for name in NEEDED if name not in values), None)
 
 
 def _line(path: Path, number: int, text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
         raise InputError(f"{path}: line {number} is not JSON ({text[:40]!r}); mend it or scan the corpus again")

@@ -15,7 +15,7 @@ from resound.corpora.reading import Item, Known, Progress, Read, read_files
 from resound.corpora.splits import SplitRule, split_warnings, with_splits
 from resound.corpora.tables import CSV
 from resound.corpora.walk import Walked, walk
-from resound.errors import ConfigError, InputError, did_you_mean
+from resound.errors import ConfigError, InputError, counted, did_you_mean
 
 DOMAINS = ("speech", "effects", "music", "noise", "room", "pairs")
 
@@ -81,7 +81,9 @@ def scan(
     items, outside, parts = _items(layout, tables, tree, walked, options)
     if not items and not tables.listed:
         of_what = f"the layout {layout.name}" if len(outside) == len(tree.recordings) else str(options.domain)
-        raise InputError(f"{folder}: of {len(tree.recordings)} recordings none is of {of_what}; take another")
+        raise InputError(
+            f"{folder}: of {counted(len(tree.recordings), 'recording')} none is of {of_what}; take another"
+        )
     known = Known.of(previous)
     reads = read_files(
         walked.root, items, known,

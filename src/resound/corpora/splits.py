@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from resound.corpora.manifest import Recording
-from resound.errors import ConfigError
+from resound.errors import ConfigError, counted
 
 SPLITS = ("train", "valid", "test")
 SPLIT_BY = ("speaker", "file")
@@ -81,7 +81,7 @@ def split_warnings(recordings: Sequence[Recording], rule: SplitRule) -> list[str
         if percent and not any(item.split == split for item in recordings):
             remedy = "use --split-by file to split by recording" if what == "speaker" else "add recordings"
             warnings.append(
-                f"{rule.corpus}: split {split!r} is empty, {percent:g} % of {n_keys} {what}{'s' * (n_keys != 1)}; "
+                f"{rule.corpus}: split {split!r} is empty, {percent:g} % of {counted(n_keys, what)}; "
                 f"give more percent, or {remedy}"
             )
     splits_of: dict[str, set[str | None]] = {}
@@ -90,8 +90,9 @@ def split_warnings(recordings: Sequence[Recording], rule: SplitRule) -> list[str
             splits_of.setdefault(item.speaker, set()).add(item.split)
     shared = sorted(speaker for speaker, splits in splits_of.items() if len(splits) > 1)
     if shared and rule.by == "speaker":
+        who = counted(len(shared), "speaker is", "speakers are")
         warnings.append(
-            f"{rule.corpus}: {len(shared)} speakers are in several splits, as published ({', '.join(shared[:3])}"
+            f"{rule.corpus}: {who} in several splits, as published ({', '.join(shared[:3])}"
             f"{', ...' if len(shared) > 3 else ''}); use --resplit to split anew by speaker"
         )
     return warnings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resound.audio.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from resound.corpora.layout import Tree
-from resound.errors import InputError
+from resound.errors import InputError, counted
 
 RECORDINGS = AUDIO_SUFFIXES | VIDEO_SUFFIXES
 LIST_SUFFIXES = frozenset({".csv", ".json"})
@@ -97,5 +97,5 @@ def _note(found: Walked, entry: os.DirEntry[str], path: str) -> None:
 
 def _what_instead(found: Walked) -> str:
     n_others = found.n_others + len(found.lists)
-    closed = f", and {len(found.closed)} folders may not be read" if found.closed else ""
-    return f"(but {n_others} other files{closed})" if n_others or closed else "(nor anything else)"
+    closed = f", and {counted(len(found.closed), 'folder')} may not be read" if found.closed else ""
+    return f"(but {counted(n_others, 'other file')}{closed})" if n_others or closed else "(nor anything else)"
