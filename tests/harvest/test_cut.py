@@ -11,7 +11,8 @@ import soundfile
 from conftest import read_sound, write_wav
 from resound.corpora.manifest import read_manifest
 from resound.errors import OutputError
-from resound.harvest.cut import Source, check_folder, distinct_names, harvest, write_report
+from resound.harvest import cut
+from resound.harvest.cut import Source, check_folder, distinct_names, harvest, write_report, writer_like
 from resound.harvest.stretches import HarvestConfig
 from signals import noise, speech_like
 
@@ -95,6 +96,30 @@ def test_an_earlier_harvest_is_not_replaced_unasked(tmp_path):
     with pytest.raises(OutputError, match="overwrite"):
         check_folder(tmp_path, overwrite=False)
     check_folder(tmp_path, overwrite=True)
+
+
+def test_names_near_the_limit_are_shortened_and_keep_apart(tmp_path):
+    names = [f"{'ä' * 118}{end}.film.wav" for end in "ab"]
+    sources = [Source(film(tmp_path / name)) for name in names]
+    results = list(harvest(sources, tmp_path / "out", HarvestConfig()))
+    assert [result.error for result in results] == ["", ""]
+    files = [file for result in results for file in result.files]
+    assert len({file.parent for file in files}) == 2
+    assert all(("ä" * 100) in file.name and (tmp_path / "out" / file).is_file() for file in files)
+
+
+def test_what_was_written_before_a_failure_is_told(tmp_path, monkeypatch):
+    def fails_later(form, path, *, overwrite):
+        if "_00000.000s" not in path.name:
+            raise OutputError(f"{path}: disk full")
+        return writer_like(form, path, overwrite=overwrite)
+
+    monkeypatch.setattr(cut, "writer_like", fails_later)
+    (result,) = harvest([Source(film(tmp_path / "film.wav"))], tmp_path / "out", HarvestConfig())
+    assert "disk full" in result.error
+    assert len(result.files) == len(result.verdict.stretches) == 1
+    write_report(tmp_path / "out", [result], HarvestConfig(), overwrite=False)
+    assert len(read_manifest(tmp_path / "out" / "manifest.jsonl").recordings) == 1
 
 
 def test_recordings_of_one_name_keep_apart():

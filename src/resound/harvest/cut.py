@@ -7,16 +7,17 @@ The samples are those of the recording: no fade, no gain, no resampling, at the 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resound.audio.atomic import atomic_file, check_free
+from resound.audio.atomic import atomic_file, check_can_write_in, check_free, shortened
 from resound.audio.files import open_plain_writer, open_reader
 from resound.audio.formats import Format, Samples, Writer
 from resound.corpora.manifest import Manifest, Recording, write_manifest
-from resound.errors import InputError
+from resound.errors import InputError, OutputError
 from resound.harvest.evidence import Evidence, Listener
 from resound.harvest.stretches import HarvestConfig, Stretch, Verdict, find_stretches
 
@@ -24,6 +25,7 @@ BLOCK_SECONDS = 5.0
 MANIFEST, REPORT = "manifest.jsonl", "harvest.json"
 FLAC_STORAGE = {"int8", "int16", "int24"}
 MOST_FLAC_CHANNELS, MOST_FLAC_RATE = 8, 655_350
+MOST_NAME_BYTES = 200  # of a recording's name, which is followed by a number, a place and a suffix
 NOTHING = Verdict((), {}, None)
 
 
@@ -36,8 +38,11 @@ class Source:
     duration_seconds: float | None = None
     audio_track: int | None = None
 
-    def blocks(self) -> Generator[tuple[Format, Samples]]:
-        """Yield the format with each ``(channel, time)`` block.  Raises `InputError`."""
+    def blocks(self, warnings: list[str] | None = None) -> Generator[tuple[Format, Samples]]:
+        """Yield the format with each ``(channel, time)`` block; at the end, add what the reader warns of.
+
+        Raises `InputError`.
+        """
         with open_reader(
             self.path,
             audio_track=self.audio_track,
@@ -46,6 +51,17 @@ class Source:
         ) as reader:
             for block in reader.blocks(max(1, round(BLOCK_SECONDS * reader.format.sample_rate))):
                 yield reader.format, block
+            if warnings is not None:
+                warnings += reader.warnings
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A recording that was listened to."""
+
+    evidence: Evidence
+    form: Format
+    warnings: tuple[str, ...]
 
 
 @dataclass
@@ -58,6 +74,7 @@ class Harvest:
     form: Format | None = None
     verdict: Verdict = NOTHING
     files: list[Path] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
     error: str = ""
 
     @property
@@ -74,6 +91,7 @@ class Harvest:
             "recording": str(self.source.path),
             "name": self.name,
             "error": self.error,
+            "warnings": list(self.warnings),
             "start_seconds": self.source.start_seconds,
             "seconds": round(self.seconds, 3),
             "sample_rate": self.form and self.form.sample_rate,
@@ -84,35 +102,46 @@ class Harvest:
         }
 
 
-def listen(source: Source) -> tuple[Evidence, Format]:
-    """Return the evidence in a recording and its format.  Raises `InputError`."""
+def listen(source: Source) -> Heard:
+    """Return the evidence in a recording, its format, and what was wrong with it.  Raises `InputError`."""
     listener = form = None
-    for form, block in source.blocks():
+    warnings: list[str] = []
+    for form, block in source.blocks(warnings):
         listener = listener or Listener(form.sample_rate, form.n_channels)
         listener.add(block)
     if listener is None or form is None:
         raise InputError(f"{source.path}: holds no samples there; give another recording or excerpt")
-    return listener.finish(), form
+    return Heard(listener.finish(), form, tuple(warnings))
 
 
 def harvest(
-    sources: Sequence[Source], folder: Path | None, config: HarvestConfig, *, overwrite: bool = False
+    sources: Sequence[Source],
+    folder: Path | None,
+    config: HarvestConfig,
+    *,
+    heard: Mapping[Source, Heard] | None = None,
+    overwrite: bool = False,
 ) -> Iterator[Harvest]:
     """Yield what came of each recording, writing its stretches below ``folder`` (None: nothing is written).
 
-    One that cannot be read is yielded with its error and stops nothing else.  Raises `OutputError`.
+    One that cannot be read, or whose stretches cannot be written, is yielded with its error, and with those stretches
+    that were written; it stops nothing else.  Those in ``heard`` are not listened to again.
     """
-    names = distinct_names([source.path.stem for source in sources])
+    heard = heard or {}
+    names = distinct_names([shortened(source.path.stem, MOST_NAME_BYTES) for source in sources])
     for source, name in zip(sources, names, strict=True):
         result = Harvest(source, name)
         try:
-            evidence, form = listen(source)
-            result.seconds, result.form = evidence.n_samples / form.sample_rate, form
-            result.verdict = find_stretches(evidence, form.sample_rate, config)
+            found = heard.get(source) or listen(source)
+            result.form, result.warnings = found.form, found.warnings
+            result.seconds = found.evidence.n_samples / found.form.sample_rate
+            result.verdict = find_stretches(found.evidence, found.form.sample_rate, config)
             if folder is not None:
-                result.files = cut(source, result.verdict.stretches, folder, name, overwrite=overwrite)
-        except InputError as error:
-            result.error, result.verdict = str(error), NOTHING
+                for file in cut(source, result.verdict.stretches, folder, name, overwrite=overwrite):
+                    result.files.append(file)
+        except (InputError, OutputError) as error:
+            written = result.verdict.stretches[: len(result.files)]
+            result.error, result.verdict = str(error), replace(result.verdict, stretches=written)
         yield result
 
 
@@ -130,18 +159,16 @@ def distinct_names(stems: Sequence[str]) -> list[str]:
     return names
 
 
-def cut(source: Source, stretches: Sequence[Stretch], folder: Path, name: str, *, overwrite: bool) -> list[Path]:
-    """Write each stretch to ``folder/name/``, and return the paths relative to ``folder``."""
-    files: list[Path] = []
-    tape = Tape(source)
-    for stretch in stretches:
-        form = tape.wind_to(stretch.start_samples)
-        files.append(Path(name) / f"{name}_{place(source, stretch)}{suffix_for(form)}")
-        with writer_like(form, folder / files[-1], overwrite=overwrite) as writer:
-            for piece in tape.read(stretch.n_samples):
-                writer.write(piece)
-    tape.close()
-    return files
+def cut(source: Source, stretches: Sequence[Stretch], folder: Path, name: str, *, overwrite: bool) -> Iterator[Path]:
+    """Write each stretch to ``folder/name/``, and yield its path relative to ``folder`` once it is there."""
+    with closing(Tape(source)) as tape:
+        for stretch in stretches:
+            form = tape.wind_to(stretch.start_samples)
+            file = Path(name) / f"{name}_{place(source, stretch)}{suffix_for(form)}"
+            with writer_like(form, folder / file, overwrite=overwrite) as writer:
+                for piece in tape.read(stretch.n_samples):
+                    writer.write(piece)
+            yield file
 
 
 class Tape:
@@ -201,7 +228,8 @@ def writer_like(form: Format, path: Path, *, overwrite: bool) -> Writer:
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Raise `OutputError` where an earlier harvest is in the way."""
+    """Raise `OutputError` where nothing can be written, or an earlier harvest is in the way."""
+    check_can_write_in(folder)
     for name in (MANIFEST, REPORT):
         check_free(folder / name, overwrite=overwrite)
 
@@ -217,7 +245,8 @@ def write_report(folder: Path, harvests: Sequence[Harvest], config: HarvestConfi
     write_manifest(folder / MANIFEST, Manifest(folder, recordings, about), overwrite=overwrite)
     text = json.dumps(report_of(harvests, config), indent=2, ensure_ascii=False) + "\n"
     with atomic_file(folder / REPORT, overwrite=overwrite) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # What is no text in a file's name becomes an escape, as JSON has it too.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def recording_of(folder: Path, file: Path, stretch: Stretch, result: Harvest) -> Recording:

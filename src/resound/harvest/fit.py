@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from resound.errors import one_line
 from resound.harvest.hum import HumProfile
 from resound.harvest.profile import NoiseProfile
 from resound.harvest.spectra import density_db
@@ -34,7 +35,7 @@ def fitted_chain_text(profile: NoiseProfile) -> str:
     """Return a chain as YAML (see `resound.degrade.chain`), with what was measured as comments."""
     steps = [band_step(profile), hiss_step(profile), crackle_step(profile), hum_step(profile), sprocket_step(profile)]
     told = "\n".join("# " + line for line in profile.describe().splitlines())
-    about = f"noise like that of {Path(profile.recording).name}"
+    about = f"noise like that of {one_line(Path(profile.recording).name)}"
     return "\n".join([told, f"about: {_quoted(about)}", "steps:", *filter(None, steps)])
 
 

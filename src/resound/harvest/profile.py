@@ -17,8 +17,8 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from resound.dsp.active import HANGOVER_SECONDS, MARGIN_DB
-from resound.errors import InputError
-from resound.harvest.cut import Source, listen
+from resound.errors import InputError, one_line
+from resound.harvest.cut import Heard, Source, listen
 from resound.harvest.evidence import Evidence
 from resound.harvest.hum import HumMeter, HumProfile
 from resound.harvest.spectra import (
@@ -96,30 +96,34 @@ class NoiseProfile:
             f"(deviation {crackle.spread_db:.1f} dB), {crackle.length_ms:.2f} ms",
             "sway": ", ".join(f"{sway.depth_percent:g} % at {sway.rate_hz:g} Hz" for sway in sways) or "none",
         }
-        return "\n".join([self.recording, *(f"  {name:<10} {value}" for name, value in rows.items())])
+        return "\n".join([one_line(self.recording), *(f"  {name:<10} {value}" for name, value in rows.items())])
 
 
-def measure_profile(source: Source, config: HarvestConfig | None = None) -> NoiseProfile:
-    """Return the noise profile of a recording.  Raises `InputError`, also where there is no moment of noise in it."""
+def measure_profile(source: Source, config: HarvestConfig | None = None, heard: Heard | None = None) -> NoiseProfile:
+    """Return the noise profile of a recording, which was perhaps listened to before.
+
+    Raises `InputError`, also where there is no moment of noise in it.
+    """
     config = config or HarvestConfig()
-    evidence, form = listen(source)
+    heard = heard or listen(source)
+    evidence, form = heard.evidence, heard.form
     verdict = find_stretches(evidence, form.sample_rate, to_measure_in(config))
     measures = measure(evidence, config)
     spans, noise_from = noise_spans(evidence, measures, verdict, form.sample_rate, config)
     if sum(end - first for first, end in spans) < LEAST_NOISE_SECONDS * form.sample_rate:
         raise InputError(f"{source.path}: has no moment of noise alone; give a recording with pauses")
     loud = measures.above_floor_db > LOUD_DB
-    heard = Ear(form.sample_rate, spans, loud, evidence.step_seconds)
+    ear = Ear(form.sample_rate, spans, loud, evidence.step_seconds)
     for _, block in source.blocks():
-        heard.add(block)
-    heard.finish()
+        ear.add(block)
+    ear.finish()
     is_noise = steps_of(spans, evidence, form.sample_rate)
-    programme = None if verdict.programme_dbfs is None else programme_powers(evidence, heard.noise_power())
-    sways = [measure_sprocket(heard.pieces, form.sample_rate, rate_hz) for rate_hz in SPROCKET_HZ]
+    programme = None if verdict.programme_dbfs is None else programme_powers(evidence, ear.noise_power())
+    sways = [measure_sprocket(ear.pieces, form.sample_rate, rate_hz) for rate_hz in SPROCKET_HZ]
     slow_db = decibels(evidence.bands[:, evidence.bands.shape[1] // 2 :]).mean(axis=1)
     return summarise(
         source,
-        heard,
+        ear,
         programme,
         evidence=evidence,
         noise_from=noise_from,
