@@ -39,6 +39,7 @@ PAGES = {
     "mixing": "docs/measurements.md",
     "degrade": "docs/measurements.md",
     "prepare": "docs/measurements.md",
+    "mixtures": "docs/mixing.md",
     "layouts": "docs/corpora.md",
     "corpora": "docs/corpora.md",
 }
@@ -47,6 +48,7 @@ SCRIPTS = {name: f"restore_{name}.py" for name in ("quality", "vintage", "speed"
     "mixing": "mixing_speed.py",
     "degrade": "degrade_speed.py",
     "prepare": "prepare_speed.py",
+    "mixtures": "mixing_real.py",
 }
 PICTURE_SOURCE = "vintage/edison_victor_discs/00694090_03-38_sung-phrase.flac"
 PICTURE_TITLE = "edison_disc.flac"
@@ -161,7 +163,7 @@ def limits(metadata: list[object]) -> str:
 def measured_text(name: str, data: Path) -> str:
     """Return what a benchmark prints."""
     command = [sys.executable, str(ROOT / "benchmarks" / SCRIPTS[name])]
-    if name in ("quality", "vintage"):
+    if name in ("quality", "vintage", "mixtures"):
         command += ["--data", str(data)]
     if name == "mixing":
         command += ["--memory-examples", "10000"]

@@ -315,3 +315,21 @@ def test_numbers_of_other_kinds_are_the_same_example_and_fractions_are_refused(s
 
 def test_without_a_number_an_epoch_has_each_segment_once(speech_corpus):
     assert Enhancement(settings({"corpus": speech_corpus}, n_examples=None)).n_examples == 8 * 3
+
+
+def test_the_target_may_have_the_response_too(speech_corpus):
+    chain = [{"one_of": [{"band_limit": {"high_hz": 1500}}]}, {"hiss": {"snr_db": 20}}]
+    both = Enhancement(settings([{"corpus": speech_corpus}], chain=chain, same_on_target="band_limit", peak=None))
+    alone = Enhancement(settings([{"corpus": speech_corpus}], chain=chain, peak=None))
+    ratios_db = []
+    for stream in (both, alone):
+        example = stream.example(0, 0)
+        noise_power = np.mean((example.degraded - example.clean) ** 2)
+        ratios_db.append(10 * np.log10(np.mean(example.clean**2) / noise_power))
+    assert ratios_db[0] == pytest.approx(20, abs=0.01)
+    assert ratios_db[1] < 15
+
+
+def test_a_step_that_the_chain_has_not_is_named(speech_corpus):
+    with pytest.raises(ConfigError, match="same_on_target: the chain has no step 'his'; did you mean 'hiss'"):
+        Enhancement(settings([{"corpus": speech_corpus}], same_on_target=["his"]))

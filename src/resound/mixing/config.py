@@ -24,27 +24,53 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, TypeAdapter, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SerializeAsAny,
+    TypeAdapter,
+    model_validator,
+)
 
 from resound.config import read_yaml, set_dotted, validated
-from resound.degrade.chain import Chain, load_chain
+from resound.degrade.chain import Chain, load_chain, read_chain
 from resound.degrade.spread import Spread, spread, within
 from resound.errors import ConfigError
 from resound.mixing.augment import AUGMENTATIONS, Augmentation
+from resound.mixing.paths import beside, check_paths
 
 
 def _listed(written: Any) -> Any:
     return written if isinstance(written, list | tuple) else [written]
 
 
-def _chain(written: Any) -> Any:
-    """Return a chain from the name of one, from a file, from a mapping or from bare steps."""
+def chain_from(written: Any, where: str = "chain") -> Chain:
+    """Return a chain from the name of one, from a file, from a mapping or from bare steps.  Raises `ConfigError`."""
+    if isinstance(written, Chain):
+        return written
     if isinstance(written, str | Path):
-        try:
+        path = Path(written)
+        if path.suffix.lower() not in (".yaml", ".yml"):
             return load_chain(written)
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-    return {"steps": written} if isinstance(written, list | tuple) else written
+        return read_chain(beside(read_yaml(path), path.parent), str(path))
+    return read_chain({"steps": written} if isinstance(written, list | tuple) else written, where)
+
+
+def _chain(written: Any) -> Chain:
+    try:
+        return chain_from(written)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+def _levels(written: Any) -> Any:
+    """Return the name of a rule for levels, or their range."""
+    if isinstance(written, str) and written not in LEVELS:
+        raise ValueError(f"{' or '.join(LEVELS)}, or a range in dBFS such as [-30, -20]")
+    return written if isinstance(written, str) else Spread.model_validate(written)
 
 
 def _augmentations(written: Any) -> Any:
@@ -62,6 +88,7 @@ def _augmentation(line: Any) -> Augmentation:
     return AUGMENTATIONS[names[0]].model_validate((line[names[0]] or {}) | options)
 
 
+LEVELS = ("wsj0", "librimix")
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_listed)]
 ChainField = Annotated[Chain, BeforeValidator(_chain)]
 Augmentations = Annotated[tuple[SerializeAsAny[Augmentation], ...], BeforeValidator(_augmentations)]
@@ -70,7 +97,7 @@ Augmentations = Annotated[tuple[SerializeAsAny[Augmentation], ...], BeforeValida
 class Settings(BaseModel):
     """Base of all settings here: unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Material(Settings):
@@ -109,6 +136,7 @@ class EnhancementConfig(Common):
     task: Literal["enhance"] = "enhance"
     clean: Annotated[tuple[Material, ...], BeforeValidator(_listed)]
     chain: ChainField
+    same_on_target: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # steps that the clean target gets too
 
 
 class SeparationConfig(Common):
@@ -119,7 +147,9 @@ class SeparationConfig(Common):
     segment_seconds: float = Field(4.0, gt=0)
     speech: Annotated[tuple[Material, ...], BeforeValidator(_listed)]
     n_speakers: Literal[2, 3] = 2
-    levels: Literal["wsj0", "librimix"] | Spread = "wsj0"  # or the range of each speaker's active level in dBFS
+    levels: Annotated[str | Spread, PlainValidator(_levels)] = (
+        "wsj0"  # or the range of each speaker's active level in dBFS
+    )
     speed_percent: Annotated[Spread, within(50, 200)] = spread(95, 105)
     length: Literal["min", "max"] = "min"  # only recordings that fill a segment, or padded ones as well
     chain: ChainField | None = None  # over the mixture, the sources stay clean
@@ -154,10 +184,20 @@ MIXING: TypeAdapter[Any] = TypeAdapter(MixingConfig)
 
 def load_mixing(path: Path | None, overrides: Sequence[str] = ()) -> EnhancementConfig | SeparationConfig | PairsConfig:
     """Return the settings in a YAML file, changed by words such as ``n_examples=500``.  Raises `ConfigError`."""
-    values = read_yaml(path) if path else {}
+    return mixing_from(read_settings(path, overrides), str(path) if path else "")
+
+
+def read_settings(path: Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a YAML file and words hold, its paths found.  Raises `ConfigError` where nothing is at one.
+
+    Relative paths of the file are looked for beside it, then, as those of the words, where one works.
+    """
+    values = beside(read_yaml(path), path.parent) if path else {}
     for word in overrides:
         set_dotted(values, word)
-    return mixing_from(values, str(path) if path else "")
+    if path:
+        check_paths(values, path)
+    return values
 
 
 def mixing_from(values: dict[str, Any], where: str = "") -> EnhancementConfig | SeparationConfig | PairsConfig:
@@ -165,4 +205,18 @@ def mixing_from(values: dict[str, Any], where: str = "") -> EnhancementConfig | 
     task = values.get("task", "enhance")
     if not isinstance(task, str) or task not in _TASKS:
         raise ConfigError(f"{where or 'settings'}: task is {', '.join(_TASKS)}, not {task!r}")
+    _refuse_settings_of_others(task, values, where)
+    if values.get("chain") is not None:
+        values = values | {"chain": chain_from(values["chain"], f"{where}: chain" if where else "chain")}
     return validated(_TASKS[task], values, where)  # type: ignore[return-value]
+
+
+def _refuse_settings_of_others(task: str, values: dict[str, Any], where: str) -> None:
+    """Raise `ConfigError` for settings that another task has: then ``task:`` is what is wrong, or missing."""
+    for other, model in _TASKS.items():
+        foreign = [name for name in values if name in model.model_fields and name not in _TASKS[task].model_fields]
+        if foreign:
+            raise ConfigError(
+                f"{where or 'settings'}: {', '.join(foreign)}: belongs to task: {other}, this one is {task}; "
+                "change the task or leave it out"
+            )

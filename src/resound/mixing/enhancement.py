@@ -12,7 +12,7 @@ from resound.degrade.chain import apply_chain_to_pair, n_samples_needed
 from resound.mixing.augment import Sides, draw_augmentations, samples_to_make
 from resound.mixing.config import EnhancementConfig
 from resound.mixing.example import Example, place_of
-from resound.mixing.finish import describe_banks, finish, make, open_banks, with_split
+from resound.mixing.finish import describe_banks, finish, make, open_banks, with_split, with_target
 from resound.mixing.pool import Pool, load_pool
 from resound.mixing.shares import Schedule
 
@@ -24,7 +24,7 @@ class Enhancement:
         self.config = config
         self.sample_rate = config.sample_rate
         self.skipped: Counter[str] = Counter()
-        self._chain = with_split(config.chain, config.split)
+        self._chain = with_target(with_split(config.chain, config.split), config.same_on_target)
         open_banks(self._chain)
         self._pools = [
             load_pool([item], split=config.split, segment_seconds=config.segment_seconds, seed=config.seed + kind)

@@ -10,7 +10,7 @@ import numpy as np
 
 from resound.degrade.bank import Bank, FromBank
 from resound.degrade.chain import GROUPS, Chain, Step
-from resound.errors import InputError
+from resound.errors import ConfigError, InputError, did_you_mean
 from resound.mixing.augment import Sides, apply_augmentations
 from resound.mixing.config import Common
 
@@ -79,6 +79,29 @@ def make(
 def with_split(chain: Chain, split: str | None) -> Chain:
     """Return a chain whose noises and rooms out of manifests come from ``split``, where it does not say another."""
     return chain.model_copy(update={"steps": tuple(_step_with_split(step, split) for step in chain.steps)})
+
+
+def with_target(chain: Chain, names: Sequence[str]) -> Chain:
+    """Return a chain whose steps of these names the target gets too.  Raises `ConfigError` for a name it has not."""
+    there = {step.name for step in _steps_below(chain.steps)}
+    for name in names:
+        if name not in there:
+            hint = did_you_mean(name, there) or f"; there are {', '.join(sorted(there))}"
+            raise ConfigError(f"same_on_target: the chain has no step {name!r}{hint}")
+    return chain.model_copy(update={"steps": tuple(_step_with_target(step, names) for step in chain.steps)})
+
+
+def _steps_below(steps: Sequence[Step]) -> Iterator[Step]:
+    """Yield every degradation of steps and of their groups."""
+    for step in steps:
+        yield from _steps_below(step.parts) if step.parts else [step]
+
+
+def _step_with_target(step: Step, names: Sequence[str]) -> Step:
+    changes: dict[str, Any] = {
+        name: tuple(_step_with_target(inner, names) for inner in getattr(step, name)) for name in GROUPS
+    }
+    return step.model_copy(update=changes | ({"target": "same"} if step.name in names else {}))
 
 
 def banks_of(steps: Sequence[Step]) -> Iterator[tuple[str, Bank]]:
