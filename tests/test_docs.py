@@ -52,6 +52,19 @@ def test_links_and_pictures_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
+def test_the_map_names_all_that_there_is_and_nothing_else():
+    tree = (
+        (ROOT / "README.md")
+        .read_text(encoding="utf-8")
+        .partition("```text\nsrc/resound/\n")[2]
+        .partition("\ntests/")[0]
+    )
+    source = ROOT / "src" / "resound"
+    folders = {f"{path.parent.name}/" for path in source.glob("*/*") if path.parent.name != "__pycache__"}
+    modules = {path.name for path in source.glob("*.py") if path.name != "__init__.py"}
+    assert set(re.findall(r"(?:^|  )([a-z_]+(?:/|\.py))(?= )", tree, re.MULTILINE)) == folders | modules
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_page_is_left_unfinished(page):
     assert not re.search(r"\b(MEASURED|TODO|TBD|FALLS_SHORT|FIXME)\b", page.read_text(encoding="utf-8"))
