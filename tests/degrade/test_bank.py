@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from scipy.stats import kstest
 
 from conftest import write_wav
@@ -215,3 +216,33 @@ def test_channels_are_kept_or_averaged(n_channels, wanted):
     audio = np.arange(n_channels * 4, dtype=np.float32).reshape(n_channels, 4)
     expected = audio if n_channels == wanted else np.tile(audio.mean(axis=0), (wanted, 1))
     np.testing.assert_array_equal(with_channels(audio, wanted), expected)
+
+
+class TestHeldRecordings:
+    def test_a_file_that_comes_often_gives_the_same_samples(self, tmp_path):
+        file = str(tmp_path / "noise.flac")
+        soundfile.write(file, 0.1 * np.random.default_rng(0).standard_normal((40000, 2)), RATE, subtype="PCM_16")
+        for position in (0.0, 0.21, 0.5, 1.0):
+            fresh = bank_module.read_segment(Path(file), start_samples=round(position * 32000), n_samples=8000)[0]
+            for _ in range(3):
+                np.testing.assert_array_equal(read_stretch(file, RATE, 8000, position=position), fresh)
+
+    def test_what_is_held_is_bounded(self, tmp_path, monkeypatch):
+        held = ArrayCache(500_000)
+        monkeypatch.setattr(bank_module, "_HELD", held)
+        for _ in range(3):
+            for name in range(6):
+                file = tmp_path / f"{name}.flac"
+                if not file.exists():
+                    soundfile.write(file, np.full(40000, 0.1), RATE)
+                read_stretch(str(file), RATE, 8000, position=0.5)
+        assert 0 < held.n_bytes <= 500_000
+
+    def test_lossy_files_are_not_held(self, tmp_path, monkeypatch):
+        held = ArrayCache(1 << 20)
+        monkeypatch.setattr(bank_module, "_HELD", held)
+        file = str(tmp_path / "noise.ogg")
+        soundfile.write(file, 0.1 * np.random.default_rng(0).standard_normal(40000), RATE)
+        for _ in range(3):
+            read_stretch(file, RATE, 8000, position=0.5)
+        assert held.n_bytes == 0

@@ -7,6 +7,7 @@ stretch opens one.
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -28,6 +29,8 @@ Pick = Literal["file", "duration"]
 SHORTEST_LOOP_SECONDS = 0.1  # what is shorter is a buzz when repeated, no noise
 CROSSFADE_SECONDS = 0.05
 DRAWS_FOR_A_SPEAKER = 20  # until it is taken that there are no more
+LONGEST_HELD = 60 * 48000  # samples per channel
+_HELD = ArrayCache(64 << 20)  # whole recordings of small banks, at their own rates
 _DECODED = ArrayCache(32 << 20)  # whole short recordings, which are looped
 
 
@@ -188,7 +191,7 @@ def read_stretch(file: str, sample_rate: int, n_samples: int, *, position: float
     n_native = -(-n_samples * native_rate // sample_rate)
     if length >= n_native:
         start = round(position * (length - n_native))
-        audio = resample(read_segment(Path(file), start_samples=start, n_samples=n_native)[0], native_rate, sample_rate)
+        audio = resample(_native_stretch(file, start, n_native, length), native_rate, sample_rate)
         if audio.shape[1] >= n_samples:
             return audio[:, :n_samples]
     audio = _DECODED.get((file, sample_rate, _modified_ns(file)), lambda: read_excerpt(Path(file), sample_rate))
@@ -201,6 +204,40 @@ def read_stretch(file: str, sample_rate: int, n_samples: int, *, position: float
     skipped = round(position * audio.shape[1])
     looped = loop_to_length(audio, skipped + n_samples, round(CROSSFADE_SECONDS * sample_rate))
     return looped[:, skipped:]
+
+
+def _native_stretch(file: str, start: int, n_samples: int, length: int) -> Audio:
+    """Return ``(channel, n_samples)`` of a recording at its own rate.
+
+    To decode is a third of the work of an example.  A bank of a few FLAC files, such as the noise of one's own film,
+    stays decoded; of a large one the same file hardly ever comes twice among so many.  Lossy files are not held: some
+    decoders give other last bits after a seek, and the samples must not depend on what came before.
+    """
+    often = _RECENT.seen(file)
+    if not (often and file.lower().endswith(".flac") and length <= LONGEST_HELD):
+        return read_segment(Path(file), start_samples=start, n_samples=n_samples)[0]
+    whole = _HELD.get((file, _modified_ns(file)), lambda: read_segment(Path(file))[0])
+    return whole[:, start : start + n_samples]
+
+
+class _Recent:
+    """The names that came last."""
+
+    def __init__(self, n_names: int) -> None:
+        self._names: OrderedDict[str, None] = OrderedDict()
+        self._n_names = n_names
+
+    def seen(self, name: str) -> bool:
+        """Return whether a name is among the last ones, and put it to their front."""
+        is_there = name in self._names
+        self._names[name] = None
+        self._names.move_to_end(name)
+        if len(self._names) > self._n_names:
+            self._names.popitem(last=False)
+        return is_there
+
+
+_RECENT = _Recent(32)
 
 
 def loop_to_length(noise: Audio, n_samples: int, crossfade_samples: int) -> Audio:
