@@ -84,7 +84,11 @@ def test_a_shard_says_that_others_are_missing(resound, config, tmp_path):
         (["-o", "set", "--jobs", "-1"], "jobs is -1; give 1 or more"),
         (["-o", "set", "n_exampels=3"], "n_exampels: no such setting; did you mean 'n_examples'?"),
         (["-o", "set", "denoiser.with=deep-filter"], "'deep-filter' is no program on PATH; install it from"),
-        (["-o", "set", "clean={corpus: absent.jsonl}"], "absent.jsonl: "),
+        (["-o", "set", "clean={corpus: absent.jsonl}"], "mix.yaml: corpus: absent.jsonl is not there (looked in "),
+        (["-o", "set", "denoiser.with=clasic"], "'clasic' does not say where its files go; did you mean 'classic'?"),
+        (["-o", "set", "segment_seconds=.nan"], "mix.yaml: segment_seconds: "),
+        (["-o", "set", "task=pairs"], "mix.yaml: chain: belongs to task: enhance, this one is pairs; change the task"),
+        (["-o", "set", "chain=[{noise: {bank: mix.yaml, snr: 3}}]"], "mix.yaml: chain: step 1 (noise): "),
         (["-o", "mix.yaml"], "mix.yaml: is a file; give a folder with -o"),
         ([], "prepare needs a folder to write to; give -o DIR"),
     ],
@@ -95,6 +99,8 @@ def test_what_cannot_work_is_one_line(resound, config, here, monkeypatch, argume
     assert ended.status == 1
     assert message in ended.stderr.splitlines()[-1]
     assert ended.stderr.splitlines()[-1].startswith("resound: ")
+    assert not ended.stdout
+    assert len(ended.stderr.splitlines()) == 1
     assert not list(here.glob("set/*/*"))
 
 

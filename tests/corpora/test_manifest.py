@@ -101,11 +101,14 @@ def test_an_empty_manifest_is_called_empty(tmp_path):
         read_manifest(tmp_path / "m.jsonl")
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b"\xff\xfe\x00", "not UTF-8")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "no such file; give the path"), (b"\xff\xfe\x00", r"is no manifest that can be read \(not UTF-8\)")],
+)
 def test_what_cannot_be_read_says_why(tmp_path, content, reason):
     if content is not None:
         (tmp_path / "m.jsonl").write_bytes(content)
-    with pytest.raises(InputError, match=rf"is no manifest that can be read \({reason}.*resound corpus scan"):
+    with pytest.raises(InputError, match=rf"m\.jsonl: {reason}.*resound corpus scan"):
         read_manifest(tmp_path / "m.jsonl")
 
 

@@ -453,8 +453,8 @@ def test_a_plan_reads_its_denoiser_beside_the_mixing(tmp_path, speech_corpus):
     assert (plan.denoiser.with_, plan.denoiser.timeout_seconds, plan.denoiser.max_delay_seconds) == ("classic", 5, 0.05)
     assert plan.mixing.n_examples == 7
     assert load_plan(path, ["denoiser=rnnoise"], folder=tmp_path).denoiser.with_ == "rnnoise"
-    with pytest.raises(ConfigError, match=r"mix.yaml: denoiser: timeout: no such setting; did you mean"):
-        load_plan(path, ["denoiser.timeout=5"], folder=tmp_path)
+    with pytest.raises(ConfigError, match=r"mix.yaml: denoiser: timeout_secs: no such setting; did you mean"):
+        load_plan(path, ["denoiser.timeout_secs=5"], folder=tmp_path)
     with pytest.raises(ConfigError, match=r"mix.yaml: denoiser is 3; write it as"):
         load_plan(path, ["denoiser=3"], folder=tmp_path)
     with pytest.raises(ConfigError, match=r"mix.yaml: task is enhance, separate, pairs, not 'x'"):

@@ -24,16 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    SerializeAsAny,
-    TypeAdapter,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, TypeAdapter, model_validator
 
 from resound.config import read_yaml, set_dotted, validated
 from resound.degrade.chain import Chain, load_chain, read_chain
@@ -147,9 +138,7 @@ class SeparationConfig(Common):
     segment_seconds: float = Field(4.0, gt=0)
     speech: Annotated[tuple[Material, ...], BeforeValidator(_listed)]
     n_speakers: Literal[2, 3] = 2
-    levels: Annotated[str | Spread, PlainValidator(_levels)] = (
-        "wsj0"  # or the range of each speaker's active level in dBFS
-    )
+    levels: Annotated[Literal["wsj0", "librimix"] | Spread, BeforeValidator(_levels)] = "wsj0"  # or active dBFS of each
     speed_percent: Annotated[Spread, within(50, 200)] = spread(95, 105)
     length: Literal["min", "max"] = "min"  # only recordings that fill a segment, or padded ones as well
     chain: ChainField | None = None  # over the mixture, the sources stay clean

@@ -9,9 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from resound.config import read_yaml, set_dotted, validated
+from resound.config import validated
 from resound.errors import ConfigError
-from resound.mixing.config import Common, mixing_from
+from resound.mixing.config import Common, mixing_from, read_settings
 from resound.mixing.denoisers import DenoiserConfig
 from resound.mixing.example import shard
 from resound.mixing.identity import material_of, settings_of
@@ -79,9 +79,7 @@ def load_plan(path: Path, overrides: Sequence[str] = (), **options: Any) -> Plan
 
     Raises `ConfigError`.
     """
-    values = read_yaml(path)
-    for word in overrides:
-        set_dotted(values, word)
+    values = read_settings(path, overrides)
     denoiser = values.pop("denoiser", None)
     mixing = mixing_from(values, str(path))
     return Plan(mixing, denoiser=_denoiser(denoiser, str(path)), **options)
