@@ -16,12 +16,25 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import typer
+from typer.core import TyperGroup
 
 from resound.cli import corpus, degrade, demo, harvest, import_, info, models, prepare, restore, rooms
 from resound.errors import ResoundError, one_line
 
+ORDER = ("restore", "info", "demo", "degrade", "corpus", "prepare", "harvest", "rooms", "models", "import")
+
+
+class InOrder(TyperGroup):
+    """Lists the commands as people meet them; typer would list those with commands of their own last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands."""
+        return sorted(self.commands, key=ORDER.index)
+
+
 app = typer.Typer(
     name="resound",
+    cls=InOrder,
     help="Restore sound: old films and records, noisy speech. One command, nothing lost.",
     no_args_is_help=True,
     rich_markup_mode=None,
