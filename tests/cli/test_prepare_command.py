@@ -90,6 +90,7 @@ def test_a_shard_says_that_others_are_missing(resound, config, tmp_path):
         (["-o", "set", "task=pairs"], "mix.yaml: chain: belongs to task: enhance, this one is pairs; change the task"),
         (["-o", "set", "chain=[{noise: {bank: mix.yaml, snr: 3}}]"], "mix.yaml: chain: step 1 (noise): "),
         (["-o", "mix.yaml"], "mix.yaml: is a file; give a folder with -o"),
+        (["-o", "mix.yaml/set"], "mix.yaml: is a file; give a folder with -o"),
         ([], "prepare needs a folder to write to; give -o DIR"),
     ],
 )

@@ -26,9 +26,10 @@ OWN_FILE = re.compile(r"\.?(\d{6,})\.(flac|wav)(\.[0-9a-f]{8}\.partial)?")
 
 def check_folder(folder: Path, facts: dict[str, Any], *, overwrite: bool) -> None:
     """Raise `OutputError` where the folder holds anything but a set made from the same."""
-    if not folder.is_dir():
-        if folder.exists():
-            raise OutputError(f"{folder}: is a file; give a folder with -o")
+    there = _nearest_there(folder)
+    if not there.is_dir():
+        raise OutputError(f"{there}: is a file; give a folder with -o")
+    if there != folder.absolute():
         return
     settings = folder / SETTINGS
     if not settings.exists():
@@ -160,5 +161,9 @@ def _labels(mixing: Common) -> dict[str, Recording]:
 
 def free_bytes(folder: Path) -> int:
     """Return the free space where the folder is or will be."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free
+    return shutil.disk_usage(_nearest_there(folder)).free
+
+
+def _nearest_there(folder: Path) -> Path:
+    """Return the folder, or the nearest above it that there is."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
