@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import replace
@@ -194,7 +195,14 @@ def test_a_link_to_itself_is_not_told_to_be_itself(tmp_path):
 
 @pytest.mark.parametrize(
     ("excerpt", "words"),
-    [({"start_seconds": -1.0}, "cannot read it from -1 s"), ({"duration_seconds": 0}, "cannot read 0 s from 0 s")],
+    [
+        ({"start_seconds": -1.0}, "cannot read it from -1 s"),
+        ({"start_seconds": math.nan}, "cannot read it from nan s"),
+        ({"start_seconds": math.inf}, "cannot read it from inf s"),
+        ({"duration_seconds": 0}, "cannot read 0 s from 0 s"),
+        ({"duration_seconds": math.nan}, "cannot read nan s from 0 s"),
+        ({"duration_seconds": math.inf}, "cannot read inf s from 0 s"),
+    ],
 )
 def test_an_impossible_excerpt_is_said_as_it_was_asked_for(tmp_path, excerpt, words):
     soundfile.write(tmp_path / "a.wav", SOUND, 8000)

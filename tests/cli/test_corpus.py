@@ -120,6 +120,12 @@ def test_show_prints_tables_and_json(speech, resound):
     assert told["bandwidths"][0]["median_hz"] == 4000
 
 
+def test_a_seed_below_0_is_one_line(speech, resound):
+    resound("corpus", "scan", "speech", "--as", "speech")
+    ended = resound("corpus", "show", "speech.jsonl", "--seed", "-1")
+    assert (ended.status, ended.stderr) == (1, "resound: seed is -1; give 0 or more\n")
+
+
 def test_check_names_what_is_gone_and_ends_with_status_1(speech, resound):
     resound("corpus", "scan", "speech", "--as", "speech")
     assert resound("corpus", "check", "speech.jsonl").stdout == "speech.jsonl: 20 recordings, as scanned\n"
@@ -168,7 +174,7 @@ def test_a_bad_manifest_is_one_line(here, resound, command):
     assert (ended.status, ended.stderr) == (
         1, "resound: m.jsonl: line 2 has 3 for 'path'; mend it or scan the corpus again\n"
     )  # fmt: skip
-    assert "is no manifest that can be read" in resound("corpus", command, "gone.jsonl").stderr
+    assert "gone.jsonl: no such file; give the path of a manifest" in resound("corpus", command, "gone.jsonl").stderr
 
 
 def test_a_name_that_is_no_text_is_shown_in_one_line(here, resound):

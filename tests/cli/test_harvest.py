@@ -128,6 +128,11 @@ def test_an_earlier_result_is_replaced_only_when_asked(resound, film):
     assert resound("harvest", film, "--fit", "film.yaml", "--overwrite").status == 0
 
 
+@pytest.mark.parametrize("words", [[], ["film.wav", "--bogus"], ["film.wav", "-o"], ["film.wav", "--start", "x"]])
+def test_words_that_cannot_be_read_are_status_2(resound, film, words):
+    assert resound("harvest", *words).status == 2
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -91,6 +91,7 @@ def test_speakers_in_several_splits_are_named():
     ("values", "message"),
     [
         ({"valid_percent": -1}, "leave nothing to train on"),
+        ({"valid_percent": float("nan")}, "leave nothing to train on"),
         ({"valid_percent": 60, "test_percent": 40}, "leave nothing to train on"),
         ({"by": "song"}, "--split-by song: is unknown; give one of speaker, file"),
     ],

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import string
@@ -54,7 +55,7 @@ def open_reader(
     """
     path = Path(path)
     _check_readable(path)
-    if start_seconds < 0 or (duration_seconds is not None and duration_seconds <= 0):
+    if not 0 <= start_seconds < math.inf or not (duration_seconds is None or 0 < duration_seconds < math.inf):
         what = "it" if duration_seconds is None else f"{duration_seconds:g} s"
         raise InputError(
             f"{path}: cannot read {what} from {start_seconds:g} s; give a start of at least 0 and a duration above 0"

@@ -11,7 +11,7 @@ import numpy as np
 
 from resound.corpora.manifest import Manifest, Recording
 from resound.corpora.measure import measure
-from resound.errors import InputError
+from resound.errors import ConfigError, InputError
 
 N_SAMPLED = 20  # recordings of each domain that are decoded where the manifest has no bandwidths
 SECONDS_SAMPLED = 5.0
@@ -67,7 +67,10 @@ def summarise(manifests: Sequence[Manifest], *, seed: int = 0) -> Summary:
     """Return what is in the manifests together.
 
     Bandwidths are those of the manifests, where they have any for a domain, else measured on a seeded sample.
+    Raises `ConfigError` for a seed that is none.
     """
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}; give 0 or more")
     recordings = [item for manifest in manifests for item in manifest.recordings]
     by_part: dict[tuple[str, str], list[Recording]] = defaultdict(list)
     for item in recordings:

@@ -26,7 +26,7 @@ class SplitRule:
     def __post_init__(self) -> None:
         """Check the percentages.  Raises `ConfigError`."""
         shares = (self.valid_percent, self.test_percent)
-        if min(shares) < 0 or sum(shares) >= 100:
+        if not (all(share >= 0 for share in shares) and sum(shares) < 100):  # so that NaN is refused too
             raise ConfigError(
                 f"--valid {shares[0]:g} --test {shares[1]:g}: leave nothing to train on; give at least 0, "
                 "and less than 100 together"
