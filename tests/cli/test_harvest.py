@@ -10,6 +10,8 @@ from conftest import files_below, write_wav
 from resound.corpora.manifest import read_manifest
 from resound.degrade.chain import load_chain
 from resound.errors import one_line
+from resound.harvest import cut
+from resound.harvest.cut import listen
 from signals import music_like, noise, speech_like
 
 RATE = 16000
@@ -103,6 +105,19 @@ def test_a_recording_whose_noise_cannot_be_written_stops_nothing_and_the_rest_is
     first, _ = json.loads((film.parent / "noise" / "harvest.json").read_text())["recordings"]
     assert "cannot make this folder" in first["error"]
     assert first["stretches"] == []
+
+
+def test_what_was_cut_before_an_interruption_is_listed(resound, film, monkeypatch):
+    def interrupted(source):
+        if source.path.name == "other.wav":
+            raise KeyboardInterrupt
+        return listen(source)
+
+    write_wav(film.parent / "other.wav", noise(5, RATE)[None], rate=RATE)
+    monkeypatch.setattr(cut, "listen", interrupted)
+    ended = resound("harvest", film, "other.wav", "-o", "noise")
+    assert ended.status == 130
+    assert {item.group for item in read_manifest(film.parent / "noise" / "manifest.jsonl").recordings} == {"film"}
 
 
 @pytest.mark.parametrize("name", ["a\nb.wav", os.fsdecode(b"a\xff.wav")])
