@@ -37,8 +37,6 @@ def scanned(data: Path, folder: Path) -> dict[str, str]:
         if domain == "pairs":  # both sides of them
             groups = {item.group for item in recordings if item.group}
             recordings = [item for item in everything.recordings if item.group in groups]
-        if domain == "speech":  # the sides of published mixtures have no name
-            recordings = [item for item in recordings if item.speaker]
         paths[domain] = str(folder / f"{domain}.jsonl")
         write_manifest(Path(paths[domain]), Manifest(everything.root, recordings, {}))
     return paths

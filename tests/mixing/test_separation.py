@@ -76,9 +76,17 @@ def test_one_speaker_cannot_be_mixed_with_themselves(write_corpus):
         Separation(settings(alone))
 
 
-def test_recordings_without_speakers_are_refused(write_corpus):
+def test_recordings_without_speakers_are_left_out_and_counted(write_corpus):
+    sounds = {name: speech_like(3, 8000, seed) for seed, name in enumerate("abc")}
+    corpus = write_corpus("named", sounds, speaker={"a": "anna", "b": "bert", "c": None})
+    stream = Separation(settings(corpus))
+    assert stream.describe()["recordings"] == 2
+    assert sum(count for reason, count in stream.skipped.items() if "no speaker is named" in reason) == 1
+
+
+def test_a_corpus_without_any_speaker_is_refused(write_corpus):
     nameless = write_corpus("nameless", {"x": speech_like(3, 8000), "y": speech_like(3, 8000, 1)})
-    with pytest.raises(InputError, match="names no speaker"):
+    with pytest.raises(InputError, match="no recording of split 'train', with a speaker"):
         Separation(settings(nameless))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,8 +114,12 @@ def load_pool(
     segment_seconds: float,
     seed: int,
     min_seconds: float = SHORTEST_SECONDS,
+    nameless: Counter[str] | None = None,
 ) -> Pool:
-    """Return the recordings of materials that belong to a split.  Raises `InputError` where there are none."""
+    """Return the recordings of materials that belong to a split.  Raises `InputError` where there are none.
+
+    Given ``nameless``, recordings without a speaker are left out and counted there.
+    """
     found: list[tuple[str, Recording]] = []
     there: list[Recording] = []
     for material in materials:
@@ -122,10 +127,15 @@ def load_pool(
             manifest = read_manifest(path)
             there += manifest.recordings
             wanted = [item for item in manifest.recordings if _wanted(item, material, split)]
+            if nameless is not None:
+                n_nameless = sum(item.speaker is None for item in wanted)
+                if n_nameless:
+                    nameless[f"{path}: no speaker is named, so it might be mixed with itself"] += n_nameless
+                wanted = [item for item in wanted if item.speaker is not None]
             found += [(str(manifest.path_of(item)), item) for item in wanted if item.seconds >= min_seconds]
     if not found:
         names = ", ".join(str(path) for material in materials for path in material.corpus)
-        of_split = f"split {split!r}, " if split else ""
+        of_split = (f"split {split!r}, " if split else "") + ("with a speaker, " if nameless is not None else "")
         domains = dict.fromkeys(repr(item.domain) if item.domain else "speech, effects or music" for item in materials)
         raise InputError(
             f"{names}: no recording of {of_split}at least {min_seconds:g} s, of domain {' or '.join(domains)} "

@@ -47,6 +47,7 @@ class Separation:
             segment_seconds=config.segment_seconds,
             seed=config.seed,
             **({"min_seconds": config.segment_seconds * fastest} if config.length == "min" else {}),
+            nameless=self.skipped,
         )
         self.n_examples = config.n_examples or self._pool.n_slots
         self._speakers = _recordings_by_speaker(self._pool, config)
@@ -159,15 +160,10 @@ def _refuse_moving(steps: Sequence[Step]) -> None:
 
 
 def _recordings_by_speaker(pool: Pool, config: SeparationConfig) -> list[NDArray[np.int64]]:
-    """Return the recordings of each speaker.  Raises `InputError` where speakers are not named, or too few."""
+    """Return the recordings of each speaker.  Raises `InputError` where there are too few."""
     speakers: dict[str, list[int]] = {}
     for recording, name in enumerate(pool.speakers):
-        if name is None:
-            raise InputError(
-                f"{pool.paths[recording]}: its manifest names no speaker, so it might be mixed with itself; "
-                "scan the corpus again with --speaker-from"
-            )
-        speakers.setdefault(name, []).append(recording)
+        speakers.setdefault(str(name), []).append(recording)
     if len(speakers) < config.n_speakers:
         names = ", ".join(sorted(speakers))
         raise InputError(
