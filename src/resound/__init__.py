@@ -4,6 +4,7 @@
 >>> clean = resound.restore(samples, 48000)                                               # doctest: +SKIP
 >>> report = resound.restore_file("film.mkv", strength=0.7)                               # doctest: +SKIP
 >>> network = resound.load("models/dns48")                                                # doctest: +SKIP
+>>> voices = resound.separate(samples, 16000, "models/convtasnet")                        # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resound.checkpoint import load
     from resound.inference.pipeline import restore, restore_file
+    from resound.inference.separation import separate
 
-__all__ = ["load", "restore", "restore_file"]
+__all__ = ["load", "restore", "restore_file", "separate"]
 
 # Names are looked up when they are used: `import resound` stays under a tenth of a second.
 _HOMES = {
     "load": "resound.checkpoint",
     "restore": "resound.inference.pipeline",
     "restore_file": "resound.inference.pipeline",
+    "separate": "resound.inference.separation",
 }
 
 

@@ -112,6 +112,11 @@ def run_network(network: Network, waveform: NDArray) -> NDArray:
         return network(torch.from_numpy(waveform)).numpy()
 
 
+def use_all_cores() -> None:
+    """Let torch work on all cores of this machine: for a program that runs one network at a time."""
+    torch.set_num_threads(os.cpu_count() or 1)
+
+
 def read_about(folder: Path) -> dict[str, Any]:
     """Return what ``model.json`` says.  Raises `ModelError`."""
     path = folder / ABOUT

@@ -18,10 +18,10 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import typer
 from typer.core import TyperGroup
 
-from resound.cli import corpus, degrade, demo, harvest, import_, info, models, prepare, restore, rooms
+from resound.cli import corpus, degrade, demo, harvest, import_, info, models, prepare, restore, rooms, separate
 from resound.errors import ResoundError, one_line
 
-ORDER = ("restore", "info", "demo", "degrade", "corpus", "prepare", "harvest", "rooms", "models", "import")
+ORDER = ("restore", "separate", "info", "demo", "degrade", "corpus", "prepare", "harvest", "rooms", "models", "import")
 
 
 class InOrder(TyperGroup):
@@ -42,6 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("restore")(restore.command)
+app.command("separate")(separate.command)
 app.command("info")(info.command)
 app.command("demo")(demo.command)
 app.command("degrade")(degrade.command)

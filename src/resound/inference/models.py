@@ -28,6 +28,11 @@ class Model:
     config: ClassicConfig
     max_reduction_db: float | None
 
+    @property
+    def packages(self) -> list[str]:
+        """What it runs on beside the core."""
+        return ["torch"] if isinstance(self.network, NetworkRestorer) else []
+
     def stages(self, sample_rate: int) -> list[Restorer]:
         """Return the restorers for recordings at a rate, in order."""
         if self.network is None:

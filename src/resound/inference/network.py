@@ -15,10 +15,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resound.errors import ModelError, one_line, train_extra
+from resound.errors import ModelError, counted, one_line, train_extra
 
 CONTEXT_SECONDS = 2.0
 MOST_CONTEXT_SECONDS = 5.0
+
+
+class LoadedNetwork:
+    """A network from a model's folder, ready to run on arrays."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load the network.  Raises `ModelError` if it is damaged, or no network."""
+        with train_extra():
+            from resound.checkpoint import WEIGHTS, load_model, read_about, run_network
+
+        told = read_about(folder)
+        self._network, self._run = load_model(folder), run_network
+        self.folder = folder
+        self.kind = str(told["name"])  # a key of resound.models.MODELS
+        self.name = str(told.get("title", told["name"]))
+        self.sample_rate, self.n_sources = self._network.sample_rate, self._network.n_sources
+        self.n_channels = self._network.config.n_channels
+        self.grid = self._network.grid_samples
+        self.context = _context(self._network)
+        self.weights_md5 = hashlib.md5((folder / WEIGHTS).read_bytes(), usedforsecurity=False).hexdigest()
+
+    def run(self, waveform: NDArray) -> NDArray:
+        """Return ``(batch, source, time)`` for ``(batch, channel, time)``, float32.  Raises `ModelError`."""
+        out = self._run(self._network, waveform)
+        if not np.isfinite(out).all():
+            raise ModelError(f"model {one_line(self.name)!r} gave samples that are not finite; use another one")
+        return out
 
 
 class NetworkRestorer:
@@ -26,26 +53,18 @@ class NetworkRestorer:
 
     def __init__(self, folder: Path) -> None:
         """Load the network.  Raises `ModelError` if it is damaged, or no network that restores by itself."""
-        with train_extra():
-            from resound.checkpoint import WEIGHTS, load_model, read_about, run_network
-
-        told = read_about(folder)
-        self._network, self._run = load_model(folder), run_network
-        self.name = str(told.get("title", told["name"]))
-        self.sample_rate = self._network.sample_rate
-        self.grid = self._network.grid_samples
-        self.context = _context(self._network)
-        self.weights_md5 = hashlib.md5((folder / WEIGHTS).read_bytes(), usedforsecurity=False).hexdigest()
-        self._n_channels = self._network.config.n_channels
-        if told["name"] == "timbre" and self._n_channels > 1:
+        self._network = network = LoadedNetwork(folder)
+        self.name, self.weights_md5 = network.name, network.weights_md5
+        self.sample_rate, self.grid, self.context = network.sample_rate, network.grid, network.context
+        if network.kind == "timbre" and network.n_channels > 1:
             raise ModelError(
                 f"{folder}: gives a denoiser's output its timbre back and needs the noisy input beside it; build it "
                 "with n_channels=1 to restore by itself"
             )
-        if self._network.n_sources > 1 and self._network.n_sources != self._n_channels:
+        if network.n_sources > 1 and network.n_sources != network.n_channels:
             raise ModelError(
-                f"{folder}: gives {self._network.n_sources} sources for {self._n_channels} channels; to restore takes "
-                "a network that gives one"
+                f"{folder}: gives {network.n_sources} sources for {counted(network.n_channels, 'channel')}; to restore "
+                "takes a network that gives one, and 'resound separate' those that give several"
             )
 
     def process(self, block: NDArray) -> NDArray:
@@ -56,21 +75,19 @@ class NetworkRestorer:
         if not block.size:
             return block
         fed = block.astype(np.float32)
-        if self._n_channels == 1:
-            restored = np.concatenate([self._run(self._network, channel[None, None])[0] for channel in fed])
-        elif self._n_channels == len(fed):
-            restored = self._run(self._network, fed[None])[0]
+        if self._network.n_channels == 1:
+            restored = np.concatenate([self._network.run(channel[None, None])[0] for channel in fed])
+        elif self._network.n_channels == len(fed):
+            restored = self._network.run(fed[None])[0]
         else:
             raise ModelError(
-                f"model {one_line(self.name)!r} takes {self._n_channels} channels, the recording has {len(fed)}; use a "
-                "mono model, which runs on each channel"
+                f"model {one_line(self.name)!r} takes {self._network.n_channels} channels, the recording has "
+                f"{len(fed)}; use a mono model, which runs on each channel"
             )
         if len(restored) != len(block):
             raise ModelError(
                 f"model {one_line(self.name)!r} gave {len(restored)} channels for {len(block)}; use one that keeps them"
             )
-        if not np.isfinite(restored).all():
-            raise ModelError(f"model {one_line(self.name)!r} gave samples that are not finite; use another one")
         return restored.astype(block.dtype)
 
 

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Protocol
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from resound.errors import ConfigError
+
 Samples = NDArray[np.float64]
 
+MOST_CHANNELS = 64  # an array of more rows than columns and than this was given the wrong way round
 SAMPLE_RATES = (1000, 3_000_000)  # Hz: below, frames are a few samples long; above is nothing but DSD as bits
 CHUNK_SECONDS = 20.0
 OVERLAP_SECONDS = 0.5
@@ -95,6 +99,23 @@ class Timeline:
             self.start = position
 
 
+def checked_samples(samples: NDArray, sample_rate: int) -> Samples:
+    """Return ``(channel, time)`` of what a caller gave, ``(time,)`` or ``(channel, time)``; what is not finite is 0.
+
+    Raises `ConfigError`.
+    """
+    samples = np.asarray(samples)
+    if samples.dtype not in (np.float32, np.float64):
+        raise ConfigError(f"samples are {samples.dtype}; convert them to float32 or float64 with full scale at 1")
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and len(samples) > max(samples.shape[1], MOST_CHANNELS)):
+        raise ConfigError(f"samples have shape {samples.shape}; give (time,) or (channel, time)")
+    lowest, highest = SAMPLE_RATES
+    if not isinstance(sample_rate, Real) or not lowest <= sample_rate <= highest or sample_rate % 1:
+        raise ConfigError(f"sample rate is {sample_rate!r} Hz; give a whole number from {lowest} to {highest}")
+    finite = np.where(np.isfinite(samples), samples, 0) if not np.isfinite(samples).all() else samples
+    return np.atleast_2d(finite).astype(np.float64)
+
+
 def restore_blocks(
     blocks: Iterable[Samples],
     restorer: Restorer,
@@ -109,11 +130,60 @@ def restore_blocks(
     ``blocks`` are ``(channel, time)`` at ``sample_rate``.  Nothing is read ahead further than a chunk, its overlap and
     its context.
     """
-    source = iter(blocks)
-    heard = Timeline()
     fading: Samples | None = None  # what the chunk before removed from where this one begins
-    start = 0
-    exhausted = False
+    lengths = {"chunk_seconds": chunk_seconds, "overlap_seconds": overlap_seconds}
+    for chunk in chunks_of(blocks, restorer, sample_rate=sample_rate, **lengths):
+        removed = removed_by(restorer, chunk.samples, sample_rate)[:, chunk.inside]
+        before, done = chunk.samples[:, chunk.inside], chunk.n_done
+        faded = cross_fade(fading, removed)
+        if report is not None:
+            report.energy_in += float(np.sum(np.square(before[:, :done])))
+            report.energy_removed += float(np.sum(np.square(faded[:, :done])))
+        restored = before[:, :done] - faded[:, :done]
+        fading = faded[:, done:].copy()
+        del chunk, before, removed, faded  # the next stage works while this one waits: its arrays need not lie about
+        yield restored
+
+
+@dataclass
+class Chunk:
+    """A part of a recording to work on, with context on both sides; positions count from the recording's start."""
+
+    samples: Samples  # (channel, time) from `first` on
+    first: int
+    start: int  # where what is asked for begins ...
+    stop: int  # ... and ends, the overlap with the next chunk included
+    n_done: int  # samples from `start` to where the next chunk begins
+    unit: int  # samples of whole frames of the restorer: chunks begin so many apart, or a multiple
+    heard: Timeline  # what is still there of the recording
+
+    @property
+    def inside(self) -> slice:
+        """Where in `samples` that lies which is asked for."""
+        return slice(self.start - self.first, self.stop - self.first)
+
+    def beginning_at(self, first: int) -> Chunk:
+        """Return the chunk with more before it: what is still there from ``first`` on, in whole frames."""
+        first = self.first - (self.first - max(first, self.heard.start)) // self.unit * self.unit
+        samples = self.heard.between(first, self.first + self.samples.shape[1])
+        return replace(self, samples=samples, first=first)
+
+
+def chunks_of(
+    blocks: Iterable[Samples],
+    restorer: Restorer,
+    *,
+    sample_rate: int,
+    chunk_seconds: float = CHUNK_SECONDS,
+    overlap_seconds: float = OVERLAP_SECONDS,
+    look_back_seconds: float = 0.0,
+) -> Iterator[Chunk]:
+    """Yield a recording in chunks that overlap, cut as a restorer wants it.
+
+    ``look_back_seconds`` more than the context are kept before where the next chunk begins, for `Chunk.beginning_at`.
+    """
+    source, heard = iter(blocks), Timeline()
+    start, exhausted = 0, False
     while True:
         plan = ChunkPlan.of(restorer, sample_rate, chunk_seconds, overlap_seconds, heard)
         stop = start + plan.hop + plan.overlap
@@ -130,20 +200,11 @@ def restore_blocks(
         last = heard.end <= stop
         stop = min(stop, heard.end)
         first, after = max(heard.start, start - plan.context), min(heard.end, stop + plan.context)
-        chunk = heard.between(first, after)
-        removed = removed_by(restorer, chunk, sample_rate)[:, start - first : stop - first]
-        chunk = chunk[:, start - first : stop - first]
-        faded = cross_fade(fading, removed)
-        done = chunk.shape[1] if last else plan.hop
-        if report is not None:
-            report.energy_in += float(np.sum(np.square(chunk[:, :done])))
-            report.energy_removed += float(np.sum(np.square(faded[:, :done])))
-        restored = chunk[:, :done] - faded[:, :done]
-        fading = faded[:, done:].copy()
-        start += done
-        heard.forget_before(start - plan.context)
-        del chunk, removed, faded  # the next stage works while this one waits: its arrays need not lie about
-        yield restored
+        n_done = stop - start if last else plan.hop
+        made = [Chunk(heard.between(first, after), first, start, stop, n_done, plan.unit, heard)]
+        start += n_done
+        heard.forget_before(start - plan.context - round(look_back_seconds * sample_rate))
+        yield made.pop()  # not held here while whoever asked works on it
         if last:
             return
 
@@ -155,6 +216,7 @@ class ChunkPlan:
     hop: int
     overlap: int
     context: int
+    unit: int = 1  # what hop and context are multiples of
 
     @classmethod
     def of(
@@ -173,11 +235,11 @@ class ChunkPlan:
         overlap = max(1, round(overlap_seconds * sample_rate))
         room = MAX_CHUNK_SAMPLES // n_channels - 2 * context - overlap
         hop = max(overlap, min(round(chunk_seconds * sample_rate), room))
-        grid = getattr(restorer, "grid", 1)
+        grid, unit = getattr(restorer, "grid", 1), 1
         if grid > 1:
             unit = grid * sample_rate // math.gcd(grid * sample_rate, restorer.sample_rate)  # whole frames there
             hop, context = -(-hop // unit) * unit, -(-context // unit) * unit
-        return cls(hop, overlap, context)
+        return cls(hop, overlap, context, unit)
 
 
 def cross_fade(before: Samples | None, removed: Samples) -> Samples:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from numbers import Real
@@ -17,19 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resound.audio import atomic, files
-from resound.audio.formats import BITS, Reader, Storage, Writer
+from resound.audio.formats import Reader, Writer
 from resound.classic.chain import ClassicConfig
 from resound.dsp.levels import LevelMeter
 from resound.errors import ConfigError, InputError, OutputError
 from resound.inference.models import Model, find_model
 from resound.inference.naming import SIDECAR_MARK, is_sidecar, result_name, sidecar_path
-from resound.inference.offline import SAMPLE_RATES, Restorer, Samples, StageReport, Timeline, restore_blocks
+from resound.inference.offline import Restorer, Samples, StageReport, Timeline, checked_samples, restore_blocks
+from resound.inference.opened import (
+    READ_BLOCK_SECONDS,
+    Level,
+    Progress,
+    check_rate,
+    check_targets,
+    difference_writer,
+    expected_seconds,
+    rounded,
+    versions,
+    warnings_of,
+)
 from resound.inference.picture import Spectrograms
 
-READ_BLOCK_SECONDS = 1.0
-MOST_CHANNELS = 64  # an array of more rows than columns and than this was given the wrong way round
 LONGEST_SECONDS = 1e9
-Progress = Callable[[float, float | None], None]  # (seconds done, seconds in all if known)
 
 
 @dataclass(frozen=True)
@@ -55,20 +62,6 @@ class Options:
             raise ConfigError(f"start is {self.start_seconds:g} s; give 0 or more")
         if self.duration_seconds is not None and not 0 < self.duration_seconds <= LONGEST_SECONDS:
             raise ConfigError(f"duration is {self.duration_seconds:g} s; give more than 0, or leave it out")
-
-
-@dataclass(frozen=True)
-class Level:
-    """How loud a recording is."""
-
-    loudness_lufs: float | None
-    peak_dbfs: float | None
-    rms_dbfs: float | None
-
-    @classmethod
-    def of(cls, meter: LevelMeter) -> Level:
-        """Return what a meter shows."""
-        return cls(*(_rounded(v) for v in (meter.loudness_lufs, meter.peak_dbfs, meter.rms_dbfs)))
 
 
 @dataclass(frozen=True)
@@ -159,23 +152,14 @@ def restore(
     >>> restore(np.zeros(48000, dtype=np.float32), 48000).shape
     (48000,)
     """
-    samples = np.asarray(samples)
     check_strength(strength)
-    if samples.dtype not in (np.float32, np.float64):
-        raise ConfigError(f"samples are {samples.dtype}; convert them to float32 or float64 with full scale at 1")
-    if samples.ndim not in (1, 2) or (samples.ndim == 2 and len(samples) > max(samples.shape[1], MOST_CHANNELS)):
-        raise ConfigError(f"samples have shape {samples.shape}; give (time,) or (channel, time)")
-    lowest, highest = SAMPLE_RATES
-    if not isinstance(sample_rate, Real) or not lowest <= sample_rate <= highest or sample_rate % 1:
-        raise ConfigError(f"sample rate is {sample_rate!r} Hz; give a whole number from {lowest} to {highest}")
+    wide = checked_samples(samples, sample_rate)
     chosen = find_model(model, config=config, max_reduction_db=max_reduction_db)
-    finite = np.where(np.isfinite(samples), samples, 0) if not np.isfinite(samples).all() else samples
-    wide = np.atleast_2d(finite).astype(np.float64)
     if not wide.size:
-        return samples.copy()
+        return np.array(samples)
     pairs = restored([wide], chosen.stages(int(sample_rate)), sample_rate=int(sample_rate), strength=strength)
     output = np.concatenate([output for _, output in pairs], axis=1)
-    return output.reshape(samples.shape).astype(samples.dtype)
+    return output.reshape(np.shape(samples)).astype(np.asarray(samples).dtype)
 
 
 def restore_file(
@@ -237,12 +221,7 @@ class Targets:
 
     def check_apart(self, source: Path) -> None:
         """Raise `OutputError` if two of the files, or one and the source, are the same, through links too."""
-        paths = [path for path in (self.output, self.sidecar, self.removed, self.picture) if path]
-        for index, path in enumerate(paths):
-            if _same_file(path, source):
-                raise OutputError(f"{path}: is the input itself, which is never overwritten; give another name")
-            if any(_same_file(path, other) for other in paths[:index]):
-                raise OutputError(f"{path}: is named twice among the outputs; give each its own name")
+        check_targets(source, [path for path in (self.output, self.sidecar, self.removed, self.picture) if path])
 
     def check_free(self, *, overwrite: bool) -> None:
         """Raise `OutputError` if one of the files exists and may not be replaced; a log of ours always may."""
@@ -252,13 +231,6 @@ class Targets:
         atomic.check_free(self.sidecar, overwrite=overwrite or is_sidecar(self.sidecar))
         if self.picture is not None and self.picture.suffix.lower() != ".png":
             raise OutputError(f"{self.picture}: pictures are PNG files; give a name ending in .png")
-
-
-def _same_file(path: Path, other: Path) -> bool:
-    """Tell whether two names mean one file, also through links, also where it does not exist yet."""
-    with contextlib.suppress(OSError):
-        return os.path.samefile(path, other)
-    return os.path.realpath(path) == os.path.realpath(other)
 
 
 @dataclass
@@ -283,11 +255,11 @@ def _restore_opened(
 ) -> Report:
     """Restore an opened recording; the writers are context managers, so an exception leaves nothing behind."""
     form = reader.format
-    _check_rate(reader)
+    check_rate(reader)
     stages = model.stages(form.sample_rate)
     before, after = (LevelMeter(form.sample_rate, form.n_channels) for _ in range(2))
     tally = Tally([StageReport(stage.name) for stage in stages], before, after)
-    expected_seconds = _expected_seconds(reader)
+    length_seconds = expected_seconds(reader)
     with contextlib.ExitStack() as opened:
         # The stack closes in reverse: the output, the file that counts, is entered first and so named last.
         writer: Writer = opened.enter_context(
@@ -301,7 +273,9 @@ def _restore_opened(
         )
         sidecar = opened.enter_context(atomic.atomic_file(targets.sidecar, overwrite=True))
         removed_writer = (
-            opened.enter_context(_removed_writer(reader, targets.removed, options)) if targets.removed else None
+            opened.enter_context(difference_writer(reader, targets.removed, overwrite=options.overwrite))
+            if targets.removed
+            else None
         )
         picture = (
             opened.enter_context(atomic.atomic_file(targets.picture, overwrite=options.overwrite))
@@ -309,7 +283,7 @@ def _restore_opened(
             else None
         )
         pictures = (
-            Spectrograms(form.sample_rate, expected_seconds, start_seconds=options.start_seconds)
+            Spectrograms(form.sample_rate, length_seconds, start_seconds=options.start_seconds)
             if targets.picture
             else None
         )
@@ -328,7 +302,7 @@ def _restore_opened(
                 pictures.add(heard, stored, difference)
             tally.add(heard, stored, difference)
             if progress is not None:
-                progress(before.n_samples / form.sample_rate, expected_seconds)
+                progress(before.n_samples / form.sample_rate, length_seconds)
         if not before.n_samples:
             raise InputError(f"{reader.path}: has no sound from {options.start_seconds:g} s on; start earlier")
         # Everything is made whole, on the disk, before anything gets its name.
@@ -344,16 +318,6 @@ def _restore_opened(
             sidecar.write_text(report.to_json(), encoding="utf-8", errors="backslashreplace")
         targets.check_free(overwrite=options.overwrite)
     return report
-
-
-def _check_rate(reader: Reader) -> None:
-    """Raise `InputError` for a sample rate at which no stage can work."""
-    (lowest, highest), rate = SAMPLE_RATES, reader.format.sample_rate
-    if not lowest <= rate <= highest:
-        raise InputError(
-            f"{reader.path}: has {rate} samples a second, restored are {lowest} to {highest}; resample it, or mend its "
-            "header if that is wrong"
-        )
 
 
 def _coding_history(sample_rate: int, model: Model, options: Options) -> str:
@@ -387,35 +351,12 @@ def _report(
         output_audio_md5=writer.audio_md5,
         level_before=Level.of(tally.before),
         level_after=Level.of(tally.after),
-        stages={stage.name: _rounded(stage.at_strength(options.strength)) for stage in tally.stages},
-        removed_db=_rounded(tally.whole.removed_db),
+        stages={stage.name: rounded(stage.at_strength(options.strength)) for stage in tally.stages},
+        removed_db=rounded(tally.whole.removed_db),
         n_clipped=writer.n_clipped,
-        warnings=_warnings(reader, *([writer, removed_writer] if removed_writer else [writer])),
-        versions=_versions(),
+        warnings=warnings_of(reader, *([writer, removed_writer] if removed_writer else [writer])),
+        versions=versions(*model.packages),
     )
-
-
-def _removed_writer(reader: Reader, path: Path, options: Options) -> Writer:
-    """Return a writer that holds a difference of two recordings like this one exactly.
-
-    A difference needs more bits than what it is the difference of: float32 has room for that of integers up to 24
-    bits, float64 for that of float32.
-    """
-    form = reader.format
-    storage: Storage = "float32" if BITS[form.storage] <= 24 else "float64"
-    return files.open_plain_writer(
-        path,
-        sample_rate=form.sample_rate,
-        n_channels=form.n_channels,
-        storage=storage,
-        overwrite=options.overwrite,
-    )
-
-
-def _expected_seconds(reader: Reader) -> float | None:
-    """Return the recording's length, an estimate where only decoding can tell, None if nothing is known."""
-    n_samples = reader.format.n_samples or getattr(reader, "estimated_n_samples", None)
-    return n_samples / reader.format.sample_rate if n_samples else None
 
 
 def _parameters(options: Options) -> dict[str, Any]:
@@ -428,25 +369,6 @@ def _parameters(options: Options) -> dict[str, Any]:
         "audio_codec",
     )
     return {name: getattr(options, name) for name in wanted}
-
-
-def _warnings(reader: Reader, *writers: Writer) -> list[str]:
-    """Return what the user should know, each once."""
-    warnings = list(reader.warnings)
-    for writer in writers:
-        warnings += writer.warnings
-        if writer.n_clipped:
-            warnings.append(f"{writer.path}: {writer.n_clipped} samples exceeded full scale and were clipped")
-    return list(dict.fromkeys(warnings))
-
-
-def _versions() -> dict[str, str]:
-    packages = ("resound", "numpy", "scipy", "soxr", "soundfile", "av", "onnxruntime")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
 
 
 def _path(value: str | Path | None) -> Path | None:
