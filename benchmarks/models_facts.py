@@ -42,10 +42,10 @@ def facts_text(network: str) -> str:
             added = "".join(f" {key}={str(value).lower()}" for key, value in words.items())
             rows.append(
                 f"| `{name}{added}` | {facts.sample_rate:,} Hz | {facts.parameters:,} "
-                f"| {facts.macs_per_second / 1e9:.3g} | {reach(facts.receptive_field_ms)} | {late(facts)} |"
+                f"| {facts.macs_per_second / 1e9:.3g} | {reach(facts.receptive_field_ms)} | {late(facts)} | {facts.training_memory_mb / 1e3:.2g} GB |"
             )
-    header = "| size | rate | parameters | GMAC for a second | receptive field | latency |"
-    return "\n".join([header, "| --- | ---: | ---: | ---: | ---: | --- |", *rows])
+    header = "| size | rate | parameters | GMAC for a second | receptive field | latency | training step |"
+    return "\n".join([header, "| --- | ---: | ---: | ---: | ---: | --- | ---: |", *rows])
 
 
 def reach(milliseconds: float | None) -> str:

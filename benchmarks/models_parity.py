@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from common import need_folder, parser_for, print_table
-
 import torch
+from common import need_folder, parser_for, print_table
 from torch import Tensor
 
 from resound.models.importers import import_weights

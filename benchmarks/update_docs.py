@@ -1,9 +1,9 @@
 """Writes the parts of the documentation that are made by programs: measured tables, the table of settings, the picture.
 
 Each part stands in a page between two comment lines, ``<!-- made by: NAME -->`` and ``<!-- end: NAME -->``; what is
-between them is replaced.  ``settings``, ``degradations``, ``chains``, ``drawn`` and ``layouts`` take no time; nor do
-``parameters`` and ``facts-NETWORK``, which need torch; ``picture``, ``corpora`` and ``parity`` take seconds, ``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, and
-``memory`` half an hour.
+between them is replaced.  ``settings``, ``degradations``, ``chains``, ``drawn`` and ``layouts`` take no time, nor do
+``parameters`` and ``facts-NETWORK``, which need torch; ``picture``, ``corpora`` and ``parity`` take seconds,
+``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, and ``memory`` half an hour.
 
     python benchmarks/update_docs.py settings degradations chains drawn layouts
     python benchmarks/update_docs.py quality vintage picture --data ../shared/data

@@ -7,6 +7,7 @@ python scripts/draw_networks.py --png FOLDER  # bitmaps too, to look at
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,9 +60,7 @@ def signal(key: str, x: float, y: float, title: str, shape: str, w: float = 84) 
 def chain(*keys: str, down: bool = True) -> Parts:
     """Return arrows from each to the next, below one another or side by side."""
     first, second = ("b", "t") if down else ("r", "l")
-    return [
-        Line(f"{one}.{first}", f"{other}.{second}") for one, other in zip(keys, keys[1:], strict=False)
-    ]  # a fork's edges are where it is
+    return [Line(f"{one}.{first}", f"{other}.{second}") for one, other in itertools.pairwise(keys)]
 
 
 def column(x: float, y: float, step: float, boxes: Sequence[Box | Dot]) -> Parts:
@@ -357,8 +356,8 @@ def demucs() -> Picture:
             [Box(f"decoder{i}", 0, 0, f"decoder {i + 1}", w=158, inline=True, module=f"decoder.{c.depth - 1 - i}",
                  **wave(width, rates[i])) for i, width in enumerate([1, *c.channels[:-1]])],
             first, step),
-        *u_bottom(Box("lstm", 0, 490, "LSTM", "768 @ 62.5 Hz", "2 layers, one way", kind="recurrent", w=140,
-                      module="lstm", size=(c.channels[-1], rates[-1])), c.depth - 1),
+        *u_bottom(Box("lstm", 0, 490, "LSTM", detail="2 layers, one way", kind="recurrent", w=140, module="lstm",
+                      **wave(c.channels[-1], rates[-1])), c.depth - 1),
         Panel(516, 16, 744, 264, "encoder"),
         signal("ex", 630, 56, "x", "", w=56),
         Box("conv", 630, 108, "convolution, ReLU", f"H, 2 H, 4 H … (H {c.hidden})",
@@ -376,7 +375,8 @@ def demucs() -> Picture:
         signal("dskip", 680, 320, "skip", "", w=60),
         Dot("dplus", 630, 352, "+"),
         Box("dgate", 630, 392, "1×1, GLU", "twice as many, then halved", w=164),
-        Box("dconv", 630, 452, "transposed convolution", f"K {c.kernel}, S {c.stride}", "ReLU, but for decoder 1", w=164),
+        Box("dconv", 630, 452, "transposed convolution", f"K {c.kernel}, S {c.stride}", "ReLU, but for decoder 1",
+            w=164),
         signal("dnext", 630, 506, "next", "", w=56),
         Line("dx.b", "dplus.l"),
         Line("dskip.b", "dplus.r"),
@@ -400,8 +400,8 @@ def wave_u_net() -> Picture:
         return Box(f"{side}{index}", 0, 0, f"conv {kernel}", w=158, inline=True, module=f"{side}.{place}",
                    **wave(widths[index], c.sample_rate / 2**index))  # fmt: skip
 
-    bottom = Box("bottom", 0, first + len(shown) * step + 14, f"conv {c.kernel_down}", w=158, inline=True, module="bottom",
-                 **wave(widths[-1], c.sample_rate / 2**c.n_levels))  # fmt: skip
+    bottom = Box("bottom", 0, first + len(shown) * step + 14, f"conv {c.kernel_down}", w=158, inline=True,
+                 module="bottom", **wave(widths[-1], c.sample_rate / 2**c.n_levels))  # fmt: skip
     parts: Parts = [
         Panel(16, 16, 500, 524),
         signal("noisy", LEFT, 46, "recording", f"1 @ {hertz(c.sample_rate)}", w=106),

@@ -370,14 +370,17 @@ def _bad_lines(picture: Picture) -> Iterator[str]:
             if start[0] != end[0] and start[1] != end[1]:
                 yield f"{line.start} to {line.end} is oblique from {start} to {end}"
             for node in picture.nodes.values():
-                (w, h), (x0, x1), (y0, y1) = node.half, sorted((start[0], end[0])), sorted((start[1], end[1]))
-                inside = 0.5
-                if x1 > node.x - w + inside and x0 < node.x + w - inside and y1 > node.y - h + inside:
-                    if y0 < node.y + h - inside:
-                        yield f"{line.start} to {line.end} goes through {node.key}"
+                if _goes_into(start, end, node):
+                    yield f"{line.start} to {line.end} goes through {node.key}"
         *_, before, tip = points_of(picture, line)
         if line.head and length(before, tip) < TIP + 2:
             yield f"{line.start} to {line.end} has no room for its head"
+
+
+def _goes_into(start: Point, end: Point, node: Box | Dot) -> bool:
+    """Tell whether a stretch goes deeper than the edge of a node."""
+    spans = zip(start, end, (node.x, node.y), node.half, strict=True)
+    return all(max(a, b) > middle - half + 0.5 and min(a, b) < middle + half - 0.5 for a, b, middle, half in spans)
 
 
 def _crossings(picture: Picture) -> Iterator[str]:
