@@ -40,10 +40,9 @@ def facts_text(network: str) -> str:
         for words in [{}, *VARIANTS.get(name, [])] if preset.network == network else []:
             facts = facts_of(network, {**preset.config, **words})
             added = "".join(f" {key}={str(value).lower()}" for key, value in words.items())
-            rows.append(
-                f"| `{name}{added}` | {facts.sample_rate:,} Hz | {facts.parameters:,} "
-                f"| {facts.macs_per_second / 1e9:.3g} | {reach(facts.receptive_field_ms)} | {late(facts)} | {facts.training_memory_mb / 1e3:.2g} GB |"
-            )
+            work, memory = f"{facts.macs_per_second / 1e9:.3g}", f"{facts.training_memory_mb / 1e3:.2g} GB"
+            sizes = f"{facts.sample_rate:,} Hz | {facts.parameters:,} | {work} | {reach(facts.receptive_field_ms)}"
+            rows.append(f"| `{name}{added}` | {sizes} | {late(facts)} | {memory} |")
     header = "| size | rate | parameters | GMAC for a second | receptive field | latency | training step |"
     return "\n".join([header, "| --- | ---: | ---: | ---: | ---: | --- | ---: |", *rows])
 

@@ -47,6 +47,11 @@ def wave(n_channels: int, rate: float) -> dict:
     return {"shape": f"{n_channels} @ {hertz(rate)}", "size": (n_channels, rate)}
 
 
+def halved(n_channels: int, rate: float) -> dict:
+    """Return the shape of a box whose part of the network gives twice the channels, before half of them gate."""
+    return wave(n_channels, rate) | {"size": (2 * n_channels, rate)}
+
+
 def grid(n_channels: int, n_freqs: int, frames: str = "T") -> dict:
     """Return the shape of a box with so many channels at each frequency of each frame."""
     return {"shape": f"{n_channels} · {n_freqs} × {frames}", "size": (n_channels, n_freqs)}
@@ -133,7 +138,7 @@ def conv_tasnet() -> Picture:
         Panel(16, 192, 744, 378, f"one block: dilation d = 1, 2, 4 … {2 ** (c.n_blocks - 1)}, anew in each repeat"),
         signal("x", 58, bottom, "x", f"B {c.bottleneck}", w=56),
         Dot("xfork", 108, bottom),
-        Box("expand", 164, bottom, "1×1", w=64, shape=f"H {c.hidden}", module="blocks.0.expand", size=(c.hidden, rate)),
+        Box("expand", 164, bottom, "1×1", w=64, shape=f"H {c.hidden}", module="blocks.0.expand", size=(c.hidden,)),
         Box("norm1", 253, bottom, "PReLU", detail="norm", w=64),
         Box("depthwise", 349, bottom, "depthwise", detail=f"P {c.kernel}, dilation d", w=90, shape=f"H {c.hidden}"),
         Box("norm2", 445, bottom, "PReLU", detail="norm", w=64),
@@ -462,9 +467,11 @@ def gatewave() -> Picture:
         Line("up0.t", "times.b"),
         Line("times.t", "clean.b"),
         *u_levels(
-            [Box(f"down{i}", 0, 0, f"down {i + 1}", w=158, inline=True, **wave(width, rates[i + 1]))
+            [Box(f"down{i}", 0, 0, f"down {i + 1}", w=158, inline=True, module=f"down.{i}",
+                 **halved(width, rates[i + 1]))
              for i, width in enumerate(c.channels)],
-            [Box(f"up{i}", 0, 0, f"up {i + 1}", w=158, inline=True, **wave(width, rates[i]))
+            [Box(f"up{i}", 0, 0, f"up {i + 1}", w=158, inline=True, module=f"up.{c.depth - 1 - i}",
+                 **halved(width, rates[i]))
              for i, width in enumerate([1, *c.channels[:-1]])],
             156, 74),
         *u_bottom(Box("gru", 0, 416, "GRU, linear", detail="both ways", kind="recurrent", w=140, module="linear",
