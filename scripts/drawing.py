@@ -159,7 +159,8 @@ def draw(picture: Picture) -> str:
         stream = io.StringIO()
         metadata = {"Title": picture.title, "Identifier": picture.digest, "Date": None, "Creator": None}
         figure.savefig(stream, format="svg", transparent=True, metadata=metadata)
-    return re.sub(r"[ \t]+\n", "\n", stream.getvalue())
+    whole = re.sub(r'(width|height)="([\d.]+)pt"', r'\1="\2"', stream.getvalue(), count=2)  # a point is a pixel here
+    return re.sub(r"[ \t]+\n", "\n", whole)
 
 
 def draw_on(axes: Axes, picture: Picture) -> None:
