@@ -1,12 +1,14 @@
 """Writes the parts of the documentation that are made by programs: measured tables, the table of settings, the picture.
 
 Each part stands in a page between two comment lines, ``<!-- made by: NAME -->`` and ``<!-- end: NAME -->``; what is
-between them is replaced.  ``settings``, ``degradations``, ``chains``, ``drawn`` and ``layouts`` take no time,
-``picture`` and ``corpora`` seconds, ``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, and
-``memory`` half an hour.
+between them is replaced.  ``settings``, ``degradations``, ``chains``, ``drawn`` and ``layouts`` take no time, nor do
+``parameters`` and ``facts-NETWORK``, which need torch; ``picture``, ``corpora`` and ``parity`` take seconds,
+``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, and ``memory`` half an hour.
 
     python benchmarks/update_docs.py settings degradations chains drawn layouts
     python benchmarks/update_docs.py quality vintage picture --data ../shared/data
+    python benchmarks/update_docs.py parameters facts-conv_tasnet facts-demucs
+    python benchmarks/update_docs.py parity --data ../shared/parity
     python benchmarks/update_docs.py speed memory
     python benchmarks/update_docs.py settings --check       # changes nothing; exit status 1 where the page is behind
 """
@@ -17,10 +19,12 @@ import re
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import need_folder, parser_for
+from common import DEFAULT_DATA, need_folder, parser_for
+from models_facts import NETWORKS, facts_text, parameters_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,6 +46,9 @@ PAGES = {
     "mixtures": "docs/mixing.md",
     "layouts": "docs/corpora.md",
     "corpora": "docs/corpora.md",
+    "parity": "docs/measurements.md",
+    "parameters": "docs/measurements.md",
+    **{f"facts-{network}": f"docs/networks/{network}.md" for network in NETWORKS},
 }
 SCRIPTS = {name: f"restore_{name}.py" for name in ("quality", "vintage", "speed", "memory")} | {
     "scan": "corpus_scan.py",
@@ -49,6 +56,7 @@ SCRIPTS = {name: f"restore_{name}.py" for name in ("quality", "vintage", "speed"
     "degrade": "degrade_speed.py",
     "prepare": "prepare_speed.py",
     "mixtures": "mixing_real.py",
+    "parity": "models_parity.py",
 }
 PICTURE_SOURCE = "vintage/edison_victor_discs/00694090_03-38_sung-phrase.flac"
 PICTURE_TITLE = "edison_disc.flac"
@@ -128,6 +136,8 @@ WRITTEN = {
     "chains": chains_text,
     "drawn": drawn_text,
     "layouts": layouts_text,
+    "parameters": parameters_text,
+    **{f"facts-{network}": partial(facts_text, network) for network in NETWORKS},
 }
 
 
@@ -163,8 +173,8 @@ def limits(metadata: list[object]) -> str:
 def measured_text(name: str, data: Path) -> str:
     """Return what a benchmark prints."""
     command = [sys.executable, str(ROOT / "benchmarks" / SCRIPTS[name])]
-    if name in ("quality", "vintage", "mixtures"):
-        command += ["--data", str(data)]
+    if name in ("quality", "vintage", "mixtures") or (name == "parity" and data != DEFAULT_DATA):
+        command += ["--data", str(data)]  # the cases of parity have a place of their own
     if name == "mixing":
         command += ["--memory-examples", "10000"]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
