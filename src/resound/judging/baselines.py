@@ -37,7 +37,7 @@ def classic(example: Example) -> NDArray:
 def oracle_mask(example: Example) -> NDArray:
     """Return the degraded input under the ideal ratio mask, for which the target must be known: a ceiling of masks.
 
-    Wang, Narayanan & Wang 2014, "On training targets for supervised speech separation", eq. 3 with β = 0.5, on 32-ms
+    Wang, Narayanan & Wang 2014, "On training targets for supervised speech separation", with β = 0.5, on 32-ms
     Hann frames.  The noise is all that is not the target; of a mixture, the other sources.
     """
     pairs = zip(unprocessed(example), example.clean, strict=True)

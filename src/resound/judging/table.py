@@ -126,9 +126,9 @@ def _notes(summaries: dict[str, Summary], domain: str | None, mark: str) -> list
     notes = [f"means of {counted(n_examples, 'example')}; {mark}: best, what knows the target left aside"]
     n_measured = {name: max(one[name].n + one[name].n_nan for one in chosen.values() if name in one)
                   for name in _columns(summaries, domain)}  # fmt: skip
-    fewer = [f"{ALL[name].title} of {n}" for name, n in n_measured.items() if n < n_examples]
+    fewer = [f"{ALL[name].title} {n}" for name, n in n_measured.items() if n < n_examples]
     if fewer:
-        notes.append(", ".join(fewer))
+        notes.append(f"measured on fewer: {', '.join(fewer)}")
     without = [
         f"{_spoken(who)} {ALL[name].title} {statistics.n_nan}"
         for who, one in chosen.items()
