@@ -21,6 +21,7 @@ LAYERS = {
     "degrade": {"errors", "config", "dsp", "audio", "corpora"},
     "inference": {"errors", "config", "dsp", "audio", "classic", "metrics", "checkpoint"},  # late: see below
     "mixing": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "metrics", "inference"},
+    "judging": {"errors", "config", "dsp", "audio", "classic", "metrics", "mixing", "inference"},
     "harvest": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "inference"},
     "cli": {
         "errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing",
@@ -28,7 +29,7 @@ LAYERS = {
     },
     "models": {"errors", "config", "dsp"},
     "checkpoint": {"errors", "config", "models"},
-    "training": {"errors", "config", "mixing", "models", "checkpoint"},
+    "training": {"errors", "config", "mixing", "judging", "models", "checkpoint"},
     "__init__": {"inference", "checkpoint"},
 }  # fmt: skip
 LEARNING_PARTS = {"checkpoint", "models", "training"}  # what may import the learning side

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,15 @@ def recordings_of(settings: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def code_of() -> str:
-    """Return a hash of this package's own source as far as it decides samples: versions change later than code."""
+def code_of(parts: Sequence[str] = SOURCES) -> str:
+    """Return a hash of this package's own source as far as it decides samples: versions change later than code.
+
+    A part is a folder or a file of the package.
+    """
     digest = hashlib.sha256(version("resound").encode())
     root = Path(__file__).parent.parent
-    for part in SOURCES:
-        for path in sorted((root / part).rglob("*.py")):
+    for part in parts:
+        for path in [root / part] if part.endswith(".py") else sorted((root / part).rglob("*.py")):
             digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
 

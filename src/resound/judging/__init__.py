@@ -1,0 +1,1 @@
+"""How good an estimate is, beside what is trivial: scores, summaries, baselines, tables."""
