@@ -25,11 +25,13 @@ LAYERS = {
     "harvest": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "inference"},
     "cli": {
         "errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing",
-        "harvest", "models", "checkpoint",
+        "harvest", "models", "checkpoint", "training",
     },
     "models": {"errors", "config", "dsp"},
     "checkpoint": {"errors", "config", "models"},
-    "training": {"errors", "config", "mixing", "judging", "models", "checkpoint"},
+    "training": {
+        "errors", "config", "audio", "corpora", "mixing", "models", "losses", "judging", "checkpoint", "inference",
+    },
     "__init__": {"inference", "checkpoint"},
 }  # fmt: skip
 LEARNING_PARTS = {"checkpoint", "models", "training"}  # what may import the learning side

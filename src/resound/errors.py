@@ -6,7 +6,8 @@
     ├── ConfigError              a setting is unknown, of the wrong type, or out of range
     ├── InputError               a recording cannot be read: missing, empty, damaged, no audio in it
     ├── OutputError              a result cannot be written: exists, not writable, disk full, codec refused
-    └── ModelError               a model is unknown, damaged, or does not fit the recording
+    ├── ModelError               a model is unknown, damaged, or does not fit the recording
+    └── TrainingError            a training cannot begin or go on: the plan is broken, the loss no number, memory short
 
 The command line prints ``str(error)`` and exits with status 1; anything else that is raised is our own bug.
 """
@@ -39,6 +40,10 @@ class OutputError(ResoundError):
 
 class ModelError(ResoundError):
     """A model is unknown, damaged, or does not fit the recording."""
+
+
+class TrainingError(ResoundError):
+    """A training cannot begin or go on."""
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

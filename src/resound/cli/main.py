@@ -18,10 +18,23 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import typer
 from typer.core import TyperGroup
 
-from resound.cli import corpus, degrade, demo, harvest, import_, info, models, prepare, restore, rooms, separate
+from resound.cli import corpus, degrade, demo, harvest, import_, info, models, prepare, restore, rooms, separate, train
 from resound.errors import ResoundError, one_line
 
-ORDER = ("restore", "separate", "info", "demo", "degrade", "corpus", "prepare", "harvest", "rooms", "models", "import")
+ORDER = (
+    "restore",
+    "separate",
+    "info",
+    "demo",
+    "degrade",
+    "corpus",
+    "prepare",
+    "harvest",
+    "rooms",
+    "models",
+    "import",
+    "train",
+)
 
 
 class InOrder(TyperGroup):
@@ -52,6 +65,7 @@ app.command("harvest")(harvest.command)
 app.command("rooms")(rooms.command)
 app.add_typer(models.app, name="models")
 app.command("import")(import_.command)
+app.command("train")(train.command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -126,3 +140,7 @@ def _silence_stdout() -> None:
 def _fail(message: str, status: int) -> NoReturn:
     print(f"resound: {one_line(message)}", file=sys.stderr)
     raise SystemExit(status)
+
+
+if __name__ == "__main__":  # as torchrun starts it
+    main()

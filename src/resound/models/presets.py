@@ -25,6 +25,8 @@ class Preset(BaseModel):
     config: dict[str, Any] = Field(default_factory=dict)
     task: str  # what it is for: denoise, separate, restore films ...
     about: str  # whose configuration, and what it is known for
+    train: dict[str, Any] = Field(default_factory=dict)  # how it is trained: see `resound.training.config`
+    quick: dict[str, Any] = Field(default_factory=dict)  # what differs in the small form, for minutes on a processor
 
     def build(self) -> Network:
         """Return a fresh network.  Raises `ModelError`."""

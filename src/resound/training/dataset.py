@@ -40,6 +40,7 @@ class ExampleDataset(Dataset[dict[str, Any]]):
             "clean": torch.from_numpy(example.clean),
             "bandwidth_hz": torch.tensor(example.bandwidth_hz),
             "domain": example.domain,
+            "epoch": epoch,
             "index": index,
         }
 
@@ -70,3 +71,20 @@ class ExampleSampler(Sampler[Key]):
 
     def __iter__(self) -> Iterator[Key]:
         return ((self.epoch, index) for index in self._indices)
+
+
+class RunSampler(Sampler[Key]):
+    """Keys of a whole run from example ``start`` on, epoch after epoch: what a run resumed there still has to see.
+
+    Rank r of n has every n-th, as in `ExampleSampler`.
+    """
+
+    def __init__(self, n_examples: int, n_in_all: int, *, start: int = 0, rank: int = 0, n_ranks: int = 1) -> None:
+        self.n_examples = n_examples  # of an epoch
+        self._positions = range(start + rank, n_in_all, n_ranks)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __iter__(self) -> Iterator[Key]:
+        return (divmod(position, self.n_examples) for position in self._positions)

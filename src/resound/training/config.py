@@ -1,0 +1,244 @@
+"""What a training is made of, as YAML: network, data, losses, optimiser, schedule, validation, checkpoints.
+
+The names of presets stand for all of it; a file may begin with ``preset: NAME`` and say what differs; words such as
+``training.steps=5000`` come last.  ``<speech>``, ``<noise>`` and the like in the data stand for the user's manifests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from resound.config import read_yaml, set_dotted, validated
+from resound.corpora.manifest import read_manifest
+from resound.errors import ConfigError, did_you_mean
+from resound.judging.measures import ALL, PERCEPTUAL, Asked
+from resound.losses import Terms, WeightedLoss
+from resound.mixing.config import Common, Settings, mixing_from
+from resound.mixing.paths import beside
+from resound.models import MODELS
+from resound.models.network import NetworkConfig
+from resound.models.presets import load_preset, preset_names
+from resound.training.schedules import AnySchedule, Plateau
+
+PLACEHOLDER = re.compile(r"^<(\w+)>$")
+
+
+class OptimiserConfig(Settings):
+    """Adam or AdamW."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    lr: float = Field(1e-3, gt=0)  # peak
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float | None = Field(5.0, gt=0)  # of all gradients together
+
+
+class TrainingConfig(Settings):
+    """How long, how much at a time, on what."""
+
+    steps: int = Field(20_000, ge=1)  # of the optimiser
+    batch_size: int = Field(4, ge=1)  # examples, of each process
+    accumulate: int = Field(1, ge=1)  # batches before a step
+    validate_every: int = Field(500, ge=1)  # steps
+    max_minutes: float | None = Field(None, gt=0)  # stop after that time, whatever is left
+    precision: Literal["32", "bf16"] = "32"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    n_devices: int = Field(1, ge=1)
+    workers: int = Field(2, ge=0)  # processes that make examples; 0: none beside the training itself
+    seed: int = Field(0, ge=0)
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value
+
+
+class ValidationConfig(Settings):
+    """What the model is judged on, beside the baselines."""
+
+    n_examples: int = Field(100, ge=2)
+    data: dict[str, Any] = Field(default_factory=dict)  # what differs from the training data, beside the split
+    perceptual: tuple[Literal["pesq", "stoi", "estoi"], ...] = ()  # slow ones, which need the extra eval ...
+    n_perceptual: int = Field(20, ge=1)  # ... on so many examples
+    batch_size: int = Field(4, ge=1)
+
+
+class KeepConfig(Settings):
+    """Which checkpoints stay: the best, and the last one to go on from."""
+
+    keep: int = Field(3, ge=1)
+    metric: str = "si_sdr_i"
+    stop_after: int | None = Field(20, ge=1)  # validations without gain; None: never
+    average: bool = False  # also the mean of the weights of the best
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
+        if metric not in ALL:
+            raise ValueError(f"no such metric{did_you_mean(metric, ALL) or '; there are ' + ', '.join(ALL)}")
+        return metric
+
+
+class RunConfig(Settings):
+    """Everything that a run folder's ``config.yaml`` holds."""
+
+    preset: str | None = None  # what it began with
+    about: str = ""
+    task: Literal["enhance", "separate"]
+    network: str  # a key of MODELS
+    config: dict[str, Any] = Field(default_factory=dict)  # its sizes
+    initial: Path | None = None  # a model's folder to begin with; None: fresh weights
+    corpora: dict[str, list[Path]] = Field(default_factory=dict)  # what <speech>, <noise> ... stand for
+    data: dict[str, Any]
+    validation: ValidationConfig = ValidationConfig()
+    loss: Terms | Literal["two_stage"]  # two_stage: the error of both spectrograms of the two-stage U-Net
+    optimiser: OptimiserConfig = OptimiserConfig()
+    schedule: AnySchedule = Field(default_factory=Plateau)
+    training: TrainingConfig = TrainingConfig()
+    checkpoints: KeepConfig = KeepConfig()
+    ema: float | None = Field(None, gt=0, lt=1)  # decay of a running mean of the weights, which is what is kept
+    tracker: Literal["tensorboard", "clearml", "mlflow", "wandb", "none"] = "tensorboard"
+    listen: list[Path] = Field(default_factory=list)  # the user's own recordings, restored at every validation
+    n_listen: int = Field(3, ge=0)  # examples of the validation set that are kept as sound and pictures
+
+    @field_validator("network")
+    @classmethod
+    def _known(cls, network: str) -> str:
+        if network not in MODELS:
+            hint = did_you_mean(network, MODELS) or f"; there are {', '.join(MODELS)}"
+            raise ValueError(f"no such network{hint}")
+        return network
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.checkpoints.metric in PERCEPTUAL and self.checkpoints.metric not in self.validation.perceptual:
+            metric = self.checkpoints.metric
+            raise ValueError(
+                f"checkpoints.metric is {metric}, which is not measured; set validation.perceptual=[{metric}]"
+            )
+        if (self.loss == "two_stage") and self.network != "two_stage_unet":
+            raise ValueError(f"loss two_stage is for the network two_stage_unet, this one is {self.network}")
+        return self
+
+    @property
+    def weighted_loss(self) -> WeightedLoss:
+        """The sum of the losses."""
+        assert not isinstance(self.loss, str)
+        return WeightedLoss(self.loss)
+
+    @property
+    def asked(self) -> Asked:
+        """Which slow metrics are wanted, for how many examples."""
+        return Asked(self.validation.perceptual, self.validation.n_perceptual)
+
+    @property
+    def network_config(self) -> NetworkConfig:
+        """The checked sizes of the network.  Raises `ConfigError`."""
+        return validated(MODELS[self.network][1], self.config, "config")
+
+    @property
+    def mixing(self) -> Common:
+        """What training examples are made of.  Raises `ConfigError`."""
+        return self._mixing({}, "data")
+
+    @property
+    def validation_mixing(self) -> Common:
+        """What validation examples are made of: the same of the other split, drawn anew.  Raises `ConfigError`."""
+        changes = {"split": "valid", "seed": 1, "n_examples": self.validation.n_examples, **self.validation.data}
+        return self._mixing(changes, "validation.data")
+
+    def _mixing(self, changes: dict[str, Any], where: str) -> Common:
+        values = merged({"sample_rate": self.network_config.sample_rate, **self.data}, changes)
+        mixing = mixing_from(filled(values, self.corpora), where)
+        if mixing.sample_rate != self.network_config.sample_rate:
+            raise ConfigError(
+                f"{where}.sample_rate: is {mixing.sample_rate} Hz, the network has {self.network_config.sample_rate}; "
+                "set config.sample_rate or leave the data's out"
+            )
+        return mixing
+
+
+def load_run_config(
+    name: str, overrides: Sequence[str] = (), *, corpora: Sequence[Path] = (), quick: bool = False
+) -> RunConfig:
+    """Return the training that a preset or a YAML file describes, changed by words.  Raises `ConfigError`.
+
+    ``corpora`` are manifests that stand for every ``<...>`` of whose domain they have recordings.
+    """
+    path = Path(name)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        values = beside(read_yaml(path), path.parent)
+        where = str(path)
+    else:
+        values, where = {"preset": name}, name
+    if values.get("preset") is not None:
+        values = merged(preset_values(str(values["preset"]), quick=quick), values)
+    elif quick:
+        raise ConfigError(f"{where}: has no quick form; leave out --quick, or begin the file with 'preset: NAME'")
+    for word in overrides:
+        set_dotted(values, word)
+    values["corpora"] = {**found_in(corpora), **(values.get("corpora") or {})}
+    return validated(RunConfig, values, where)
+
+
+def preset_values(name: str, *, quick: bool = False) -> dict[str, Any]:
+    """Return a preset as values for `RunConfig`.  Raises `ConfigError` for one that there is not, or has no recipe."""
+    preset = load_preset(name)
+    if not preset.train:
+        names = [each for each in preset_names() if load_preset(each).train]
+        raise ConfigError(f"{name}: has no recipe to train it; those with one are {', '.join(names)}")
+    values = {"preset": name, "about": preset.about, "network": preset.network, "config": preset.config}
+    values = merged(values, preset.train)
+    return merged(values, preset.quick) if quick else values
+
+
+def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return nested settings with changes; mappings are merged, but for those of another ``kind``."""
+    result = dict(values)
+    for key, value in changes.items():
+        before = result.get(key)
+        is_same_kind = isinstance(before, dict) and isinstance(value, dict) and _is_alike(before, value)
+        result[key] = merged(before, value) if is_same_kind else value  # type: ignore[arg-type]
+    return result
+
+
+def _is_alike(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    return "kind" not in after or before.get("kind") == after["kind"]
+
+
+def found_in(manifests: Sequence[Path]) -> dict[str, list[Path]]:
+    """Return which manifests have recordings of each domain.  Raises `InputError` for what is no manifest."""
+    found: dict[str, list[Path]] = {}
+    for path in manifests:
+        for domain in dict.fromkeys(recording.domain for recording in read_manifest(path).recordings):
+            if domain:
+                found.setdefault(domain, []).append(path.absolute())
+    return found
+
+
+def filled(values: Any, corpora: dict[str, list[Path]], key: str = "") -> Any:
+    """Return nested settings with ``<name>`` replaced by manifests.  Raises `ConfigError` for one that is missing."""
+    if isinstance(values, dict):
+        return {name: filled(value, corpora, str(name)) for name, value in values.items()}
+    if isinstance(values, list):
+        return [filled(value, corpora, key) for value in values]
+    match = PLACEHOLDER.match(values) if isinstance(values, str) else None
+    if match is None:
+        return values
+    name = match[1]
+    if not corpora.get(name):
+        raise ConfigError(
+            f"data: <{name}> is missing; give manifests with --corpus FILE or corpora.{name}=FILE "
+            "('resound corpus scan FOLDER' makes one)"
+        )
+    paths = [str(path) for path in corpora[name]]
+    if key != "bank":
+        return paths
+    if len(paths) > 1:
+        raise ConfigError(f"data: <{name}> is one bank, got {', '.join(paths)}; choose by corpora.{name}=FILE")
+    return paths[0]

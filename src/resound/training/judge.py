@@ -1,0 +1,91 @@
+"""Judges a network on the validation set, beside what costs nothing: the input as it is, silence, the classic chain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from resound.judging.baselines import judge_baselines
+from resound.judging.measures import ALL
+from resound.judging.scores import Judged, score
+from resound.judging.summary import Summary, summarise
+from resound.judging.table import text_table, verdict
+from resound.mixing.cache import CachedExamples
+from resound.mixing.example import Example
+from resound.models.network import Network
+from resound.training.config import RunConfig
+
+
+FEW = 16  # examples that are done before other processes have begun
+
+
+def jobs_for(n_examples: int) -> int:
+    """Return how many processes to work on examples with; 0: one for each core."""
+    return 1 if n_examples <= FEW else 0
+
+
+class Judge:
+    """Callable: a network and its device in, a summary of all validation examples out, the same in every process."""
+
+    def __init__(self, config: RunConfig, examples: CachedExamples, *, rank: int = 0, n_ranks: int = 1) -> None:
+        self._config, self._examples = config, examples
+        self._rank, self._n_ranks = rank, n_ranks
+        self.baselines: dict[str, Summary] = {}
+        self.seconds = 0.0  # that the last validation took
+
+    def judge_baselines(self) -> None:
+        """Judge what stands beside the network in every log; from a file the second time."""
+        self.baselines = judge_baselines(
+            self._examples, n_jobs=jobs_for(self._examples.n_examples), asked=self._config.asked
+        )
+
+    def __call__(self, network: Network, device: torch.device) -> Summary:
+        """Return what a network is worth on all examples."""
+        began = time.monotonic()
+        was_training = network.training
+        network.eval()
+        rows = [self._row(index, example, estimate) for index, example, estimate in self._estimates(network, device)]
+        network.train(was_training)
+        if self._n_ranks > 1:
+            gathered: list[Any] = [None] * self._n_ranks
+            torch.distributed.all_gather_object(gathered, rows)
+            rows = [row for part in gathered for row in part]
+        self.seconds = time.monotonic() - began
+        return summarise(rows, self._config.asked.perceptual)
+
+    def value(self, summary: Summary, metric: str) -> float:
+        """Return the mean of a metric, NaN where it could not be computed."""
+        return self.values(summary).get(metric, float("nan"))
+
+    def values(self, summary: Summary) -> dict[str, float]:
+        """Return the mean of each metric."""
+        return {name: statistics.mean for name, statistics in summary.overall.items()}
+
+    def told(self, step: int, summary: Summary, mark: str) -> list[str]:
+        """Return lines for the user: the figures that count beside those of the baselines."""
+        metric = self._config.checkpoints.metric
+        spoken = metric if ALL[metric].better != "near 0" and not metric.endswith("_i") else "si_sdr"
+        return [f"step {step:,}{mark}: {verdict(summary, self.baselines, spoken)}"]
+
+    def table(self, summary: Summary) -> str:
+        """Return all figures beside those of the baselines."""
+        return text_table({"model": summary, **self.baselines})
+
+    def _estimates(self, network: Network, device: torch.device) -> Iterator[tuple[int, Example, np.ndarray]]:
+        size = self._config.validation.batch_size
+        indices = list(range(self._rank, self._examples.n_examples, self._n_ranks))
+        for start in range(0, len(indices), size):
+            part = indices[start : start + size]
+            batch = [self._examples.example(0, index) for index in part]
+            degraded = torch.from_numpy(np.stack([example.degraded for example in batch])).to(device)
+            with torch.inference_mode():
+                estimates = network(degraded).float().cpu().numpy()
+            yield from zip(part, batch, estimates, strict=True)
+
+    def _row(self, index: int, example: Example, estimate: np.ndarray) -> Judged:
+        extra = self._config.asked.at(index, self._examples.n_examples)
+        return Judged(index, example.domain, score(estimate, example, extra))

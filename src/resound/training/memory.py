@@ -1,0 +1,62 @@
+"""What to do when memory runs out: the batch that would fit, found by trying."""
+
+from __future__ import annotations
+
+import torch
+
+from resound.training.config import RunConfig
+from resound.training.tasks import Task
+
+SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether torch gave up for lack of memory, on whatever device."""
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error).lower() for sign in SIGNS)
+
+
+def advice_for(task: Task, config: RunConfig) -> str:
+    """Return what to tell the user: the largest batch that fits, with as many examples a step as before."""
+    training = config.training
+    in_all = training.batch_size * training.accumulate
+    fits = largest_batch(task, config)
+    if not fits:
+        return (
+            f"out of memory at batch_size {training.batch_size}, and one example does not fit either; give shorter "
+            "data.segment_seconds, a smaller network, or training.precision=bf16"
+        )
+    return (
+        f"out of memory at batch_size {training.batch_size}; training.batch_size={fits} "
+        f"training.accumulate={-(-in_all // fits)} fits, with as many examples a step"
+    )
+
+
+def largest_batch(task: Task, config: RunConfig) -> int:
+    """Return the largest of batch_size / 2, / 4 ... with which a step fits; 0 where none does."""
+    size = config.training.batch_size // 2
+    while size:
+        task.zero_grad(set_to_none=True)
+        if task.device.type == "cuda":
+            torch.cuda.empty_cache()
+        try:
+            _step(task, config, size)
+            return size
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        size //= 2
+    return 0
+
+
+def _step(task: Task, config: RunConfig, size: int) -> None:
+    """Make the forward and backward pass of a batch of noise."""
+    network, n_samples = task.network, config.mixing.segment_samples
+    degraded = 0.1 * torch.randn(size, network.config.n_channels, n_samples, device=task.device)
+    batch = {
+        "degraded": degraded,
+        "clean": 0.1 * torch.randn(size, network.n_sources, n_samples, device=task.device),
+        "bandwidth_hz": torch.full((size,), network.sample_rate / 2, device=task.device),
+    }
+    with torch.autocast(task.device.type, torch.bfloat16, enabled=config.training.precision == "bf16"):
+        loss, _ = task.losses(batch)
+    loss.backward()

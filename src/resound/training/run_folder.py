@@ -1,0 +1,193 @@
+"""The folder of a run: what was asked for, on what machine, and how it went.
+
+::
+
+    config.yaml      everything resolved; `resound train config.yaml` does the same again
+    run.json         versions, machine, command, state of the working tree, sessions
+    console.log      what was told
+    steps.csv        loss, learning rate, gradient norm of each step
+    validation.csv   metrics of each validation         baselines.json   those of the baselines
+    checkpoints/     see `resound.training.keeper`      listen/          sounds and pictures
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from resound.audio.atomic import atomic_file
+from resound.errors import OutputError, TrainingError
+from resound.mixing.identity import differences, settings_of
+from resound.training.config import RunConfig
+
+CONFIG, ABOUT, CONSOLE, STEPS, VALIDATION = "config.yaml", "run.json", "console.log", "steps.csv", "validation.csv"
+PACKAGES = ("resound", "torch", "lightning", "numpy", "scipy", "soxr", "soundfile")
+FREE_TO_CHANGE = (  # in a run that goes on
+    *("training.steps", "training.max_minutes", "training.workers", "listen", "tracker", "about"),
+    *("checkpoints.keep", "checkpoints.stop_after", "checkpoints.average"),
+)
+
+
+class RunFolder:
+    """Writes the logs of one run; only the first process of several does."""
+
+    def __init__(self, folder: Path, config: RunConfig, *, is_writer: bool = True) -> None:
+        self.folder, self.config, self.is_writer = folder, config, is_writer
+        self._began = time.time()
+
+    def create(self) -> None:
+        """Make the folder.  Raises `OutputError` where something is there already."""
+        if not self.is_writer:
+            return
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise OutputError(f"{self.folder}: exists already; go on with --resume, or give another folder with -o")
+        self._make()
+        self._write_config()
+
+    def reopen(self) -> list[str]:
+        """Check that this is the run that the config describes, and return what changed that may.
+
+        Raises `TrainingError` where there is no run, or where what changed makes it another one.
+        """
+        path = self.folder / CONFIG
+        try:
+            before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError):
+            raise TrainingError(f"{self.folder}: holds no run to go on with ({CONFIG}); leave out --resume") from None
+        changed = differences(before, settings_of(self.config))
+        grave = [line for line in changed if not line.startswith(FREE_TO_CHANGE)]
+        if grave:
+            raise TrainingError(
+                f"{self.folder}: was begun with other settings: {'; '.join(grave[:5])}; give those, or begin anew"
+            )
+        if changed and self.is_writer:
+            self._write_config()
+        return changed
+
+    def begin_session(self, command: list[str]) -> None:
+        """Note when, where and how a session of the run begins."""
+        if not self.is_writer:
+            return
+        path = self.folder / ABOUT
+        told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"resound_run": 1, "sessions": []}
+        told["sessions"].append(
+            {
+                "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                "command": command,
+                "python": platform.python_version(),
+                "packages": versions(),
+                "machine": machine(),
+                "git": git_state(),
+            }
+        )
+        self._write(path, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+
+    def note(self, text: str) -> None:
+        """Add a line to the console's log."""
+        if self.is_writer:
+            stamp = time.strftime("%H:%M:%S")
+            with open(self.folder / CONSOLE, "a", encoding="utf-8") as log:
+                log.write(f"{stamp}  {text}\n")
+
+    def log_step(self, step: int, measured: dict[str, float]) -> None:
+        """Add a row about a step."""
+        self._add_row(STEPS, {"step": step, **measured})
+
+    def log_validation(self, step: int, metrics: dict[str, float]) -> None:
+        """Add a row about a validation."""
+        self._add_row(VALIDATION, {"step": step, "minutes": round((time.time() - self._began) / 60, 2), **metrics})
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write plain JSON."""
+        if self.is_writer:
+            self._write(self.folder / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop the rows of steps that will be made again."""
+        if not self.is_writer:
+            return
+        for name in (STEPS, VALIDATION):
+            path = self.folder / name
+            if path.exists():
+                header, *rows = path.read_text(encoding="utf-8").splitlines()
+                kept = [row for row in rows if row.partition(",")[0].isdigit() and int(row.partition(",")[0]) <= step]
+                self._write(path, "\n".join([header, *kept]) + "\n")
+
+    def about_model(self) -> dict[str, Any]:
+        """Return what a checkpoint says of where it comes from."""
+        return {
+            "title": self.config.preset or self.folder.name,
+            "source": "resound train",
+            "licence": "as its training data allow",
+        }
+
+    def _add_row(self, name: str, row: dict[str, Any]) -> None:
+        """Add a row under the columns of the first one."""
+        if not self.is_writer:
+            return
+        path = self.folder / name
+        is_new = not path.exists()
+        columns = list(row) if is_new else path.open(encoding="utf-8").readline().strip().split(",")
+        with open(path, "a", newline="", encoding="utf-8") as table:
+            writer = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def _make(self) -> None:
+        try:
+            (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{self.folder}: cannot be made ({error.strerror or error}); give another with -o"
+            ) from None
+
+    def _write_config(self) -> None:
+        self._write(self.folder / CONFIG, yaml.safe_dump(settings_of(self.config), sort_keys=False, allow_unicode=True))
+
+    def _write(self, path: Path, text: str) -> None:
+        with atomic_file(path, overwrite=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides the numbers."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """Return what this machine is."""
+    import torch
+
+    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count(), "devices": devices}
+
+
+def git_state() -> dict[str, Any] | None:
+    """Return commit and cleanliness of the working tree that this package is run from, None where it is in none."""
+    folder = Path(__file__).parent
+    try:
+        run = subprocess.run(
+            ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return {"describe": run.stdout.strip()} if run.returncode == 0 else None
