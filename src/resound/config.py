@@ -119,19 +119,20 @@ def explain(fault: Any, model: type[BaseModel]) -> str:
     if fault["type"] == "missing":
         return f"{key}: is missing"
     if fault["type"].startswith("union_tag"):
-        return f"{key}{_wrong_tag(fault)}"
+        return _wrong_tag(fault, key)
     message = fault["msg"][0].lower() + fault["msg"][1:]
     return f"{key or 'settings'}: {message.removeprefix('value error, ')}, got {fault['input']!r:.60}"
 
 
-def _wrong_tag(fault: Any) -> str:
+def _wrong_tag(fault: Any, key: str) -> str:
     """Return what is wrong with the setting that says which of several models this is, such as ``kind: ...``."""
     name = fault["ctx"]["discriminator"].strip("'")
+    place = f"{key}.{name}".lstrip(".")
     if fault["type"] == "union_tag_not_found":
-        return f": {name} is missing, got {fault['input']!r:.60}"
+        return f"{place}: is missing"
     tag, choices = fault["ctx"]["tag"], fault["ctx"]["expected_tags"].replace("'", "").split(", ")
     hint = did_you_mean(tag, choices) or f" (there are {', '.join(choices)})"
-    return f".{name}: no such {name} {tag!r:.60}{hint}"
+    return f"{place}: no such {name} {tag!r:.60}{hint}"
 
 
 def fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:

@@ -132,7 +132,7 @@ def test_a_loss_goes_to_other_processes(waveforms):
     [
         ([{"kind": "si_srd"}], "plan.yaml: loss.0.kind: no such kind 'si_srd'; did you mean 'si_sdr'?"),
         ([{"kind": "qq"}], "loss.0.kind: no such kind 'qq' (there are l1, mse, snr, "),
-        ([{"weight": 1}], "loss.0: kind is missing, got {'weight': 1}"),
+        ([{"weight": 1}], "loss.0.kind: is missing"),
         (["l1"], "loss.0: input should be a valid dictionary"),
         ([{"kind": "multi_stft", "fft_size": [3]}], "loss.0.multi_stft.fft_size: no such setting; did you mean 'fft_s"),
         ([{"kind": "l1", "qqq": 1}], "loss.0.l1.qqq: no such setting (there are kind, weight)"),

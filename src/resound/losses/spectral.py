@@ -78,8 +78,10 @@ def multi_stft(
 
 def _spectral_convergence(estimate: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
     """Return the norm of the error over that of the target, of magnitudes; beyond `STEEP_UP_TO` as a logarithm."""
-    root = 1.0 if weights is None else weights.sqrt()
-    ratio = vector_norm(root * (estimate - target), dim=(-2, -1)) / vector_norm(root * target, dim=(-2, -1))
+    error = estimate - target
+    if weights is not None:
+        error, target = error * weights.sqrt(), target * weights.sqrt()
+    ratio = vector_norm(error, dim=(-2, -1)) / vector_norm(target, dim=(-2, -1))
     return ratio.clamp_max(STEEP_UP_TO) + STEEP_UP_TO * (ratio / STEEP_UP_TO).clamp_min(1).log()
 
 
@@ -175,7 +177,8 @@ def hann(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
 
 def power(spectrum: Tensor, floor: float) -> Tensor:
     """Return the squared magnitudes plus a floor."""
-    return torch.view_as_real(spectrum).square().sum(dim=-1) + floor
+    real, imaginary = torch.view_as_real(spectrum).unbind(dim=-1)  # a sum over this axis takes twice as long
+    return torch.addcmul(real.square() + floor, imaginary, imaginary)
 
 
 def bin_weights(
