@@ -46,9 +46,9 @@ def limited(bandwidth_hz: Tensor | None, sample_rate: int | None, device: torch.
     if bandwidth_hz.ndim != 1:
         raise ValueError(f"bandwidth_hz is (batch,), not {tuple(bandwidth_hz.shape)}")
     nyquist_hz = sample_rate / 2
-    bandwidth_hz = bandwidth_hz.to(device, torch.float32)
-    bandwidth_hz = torch.where(bandwidth_hz > 0, bandwidth_hz, nyquist_hz)
-    return None if bool((bandwidth_hz >= nyquist_hz).all()) else bandwidth_hz
+    bandwidth_hz = torch.where(bandwidth_hz > 0, bandwidth_hz.float(), nyquist_hz)
+    # Asked where the tensor is: one on the host does not make the host wait for the device.
+    return None if bool((bandwidth_hz >= nyquist_hz).all()) else bandwidth_hz.to(device)
 
 
 def _single(waveform: Tensor) -> Tensor:
