@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
 
 from resound.classic.chain import ClassicConfig
-from resound.config import load_config, read_yaml
+from resound.config import load_config, read_yaml, validated
 from resound.errors import ConfigError, did_you_mean, one_line
 
 
@@ -77,6 +79,38 @@ def test_an_empty_file_is_the_defaults(tmp_path):
 )
 def test_a_wrong_word_is_named(word, message):
     assert message in refusal(word)
+
+
+class Circle(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    shape: Literal["circle"] = "circle"
+    radius_mm: float = 1.0
+
+
+class Square(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    shape: Literal["square"] = "square"
+    side_mm: float = 1.0
+
+
+class Drawing(BaseModel):
+    parts: tuple[Annotated[Circle | Square, Field(discriminator="shape")], ...]
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"shape": "sqare"}, "parts.1.shape: no such shape 'sqare'; did you mean 'square'?"),
+        ({"shape": "line"}, "parts.1.shape: no such shape 'line' (there are circle, square)"),
+        ({}, "parts.1.shape: is missing"),
+        ({"shape": "circle", "radius": 2}, "parts.1.circle.radius: no such setting; did you mean 'radius_mm'?"),
+        ({"shape": "square", "radius_mm": 2}, "parts.1.square.radius_mm: no such setting (there are shape, side_mm)"),
+    ],
+)
+def test_one_of_several_kinds_is_named_by_its_kind(part, message):
+    with pytest.raises(ConfigError) as caught:
+        validated(Drawing, {"parts": [{"shape": "circle"}, part]})
+    assert str(caught.value) == message
 
 
 def test_a_value_has_no_settings_of_its_own():

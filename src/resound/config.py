@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -118,16 +118,42 @@ def explain(fault: Any, model: type[BaseModel]) -> str:
         return f"{key}: no such setting{hint}" + ("" if hint else f" (there are {', '.join(choices)})")
     if fault["type"] == "missing":
         return f"{key}: is missing"
+    if fault["type"].startswith("union_tag"):
+        return _wrong_tag(fault, key)
     message = fault["msg"][0].lower() + fault["msg"][1:]
     return f"{key or 'settings'}: {message.removeprefix('value error, ')}, got {fault['input']!r:.60}"
 
 
+def _wrong_tag(fault: Any, key: str) -> str:
+    """Return what is wrong with the setting that says which of several models this is, such as ``kind: ...``."""
+    name = fault["ctx"]["discriminator"].strip("'")
+    place = f"{key}.{name}".lstrip(".")
+    if fault["type"] == "union_tag_not_found":
+        return f"{place}: is missing"
+    tag, choices = fault["ctx"]["tag"], fault["ctx"]["expected_tags"].replace("'", "").split(", ")
+    hint = did_you_mean(tag, choices) or f" (there are {', '.join(choices)})"
+    return f"{place}: no such {name} {tag!r:.60}{hint}"
+
+
 def fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
     """Return the names of the settings at a place inside nested models."""
+    annotation: Any = model
     for part in location:
-        field = model.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)
+        annotation = _inside(annotation, part)
+    return list(annotation.model_fields) if _is_model(annotation) else []
+
+
+def _inside(annotation: Any, part: Any) -> Any:
+    """Return the type at one part of a place: a model's setting, an item of a sequence, one of several by its tag."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if _is_model(annotation):
+        return annotation.model_fields[part].annotation if part in annotation.model_fields else None
+    if isinstance(part, int):
+        return next(iter(get_args(annotation)), None)
+    tagged = [each for each in get_args(annotation) if _is_model(each)]
+    return next((each for each in tagged if part in (field.default for field in each.model_fields.values())), None)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
