@@ -25,7 +25,7 @@ from resound.models.network import NetworkConfig
 from resound.models.presets import load_preset, preset_names
 from resound.training.schedules import AnySchedule, Plateau
 
-PLACEHOLDER = re.compile(r"^<(\w+)>$")
+PLACEHOLDER = re.compile(r"^<(\w+)(\??)>$")  # with ?: left out where there is none
 
 
 class OptimiserConfig(Settings):
@@ -222,11 +222,14 @@ def found_in(manifests: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def filled(values: Any, corpora: dict[str, list[Path]], key: str = "") -> Any:
-    """Return nested settings with ``<name>`` replaced by manifests.  Raises `ConfigError` for one that is missing."""
+    """Return nested settings with ``<name>`` replaced by manifests, and without lines whose ``<name?>`` has none.
+
+    Raises `ConfigError` for one that is missing.
+    """
     if isinstance(values, dict):
         return {name: filled(value, corpora, str(name)) for name, value in values.items()}
     if isinstance(values, list):
-        return [filled(value, corpora, key) for value in values]
+        return [filled(value, corpora, key) for value in values if not _is_spare(value, corpora)]
     match = PLACEHOLDER.match(values) if isinstance(values, str) else None
     if match is None:
         return values
@@ -242,3 +245,10 @@ def filled(values: Any, corpora: dict[str, list[Path]], key: str = "") -> Any:
     if len(paths) > 1:
         raise ConfigError(f"data: <{name}> is one bank, got {', '.join(paths)}; choose by corpora.{name}=FILE")
     return paths[0]
+
+
+def _is_spare(line: Any, corpora: dict[str, list[Path]]) -> bool:
+    """Tell whether a line is about material that may be missing, and is."""
+    texts = [text for text in line.values() if isinstance(text, str)] if isinstance(line, dict) else []
+    matches = [match for text in texts if (match := PLACEHOLDER.match(text))]
+    return any(match[2] and not corpora.get(match[1]) for match in matches)

@@ -19,7 +19,6 @@ from resound.mixing.example import Example
 from resound.models.network import Network
 from resound.training.config import RunConfig
 
-
 FEW = 16  # examples that are done before other processes have begun
 
 
