@@ -78,7 +78,9 @@ class RunFolder:
         if not self.is_writer:
             return
         path = self.folder / ABOUT
-        told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"resound_run": 1, "sessions": []}
+        told: dict[str, Any] = {"resound_run": 1, "sessions": []}
+        if path.exists():
+            told = json.loads(path.read_text(encoding="utf-8"))
         told["sessions"].append(
             {
                 "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

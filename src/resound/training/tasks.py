@@ -29,7 +29,6 @@ class Task(lightning.LightningModule):
         super().__init__()
         self.network = network
         self.run = config
-        self.loss = None if config.loss == "two_stage" else config.weighted_loss
         self.n_steps = 0  # of the optimiser, over all sessions of the run
         self.schedule_state: dict[str, Any] = config.schedule.start()
         self.averaged = copy.deepcopy(network).requires_grad_(False) if config.ema else None
@@ -114,7 +113,15 @@ class Task(lightning.LightningModule):
         )
 
 
-class Enhance(Task):
+class OfWaveforms(Task):
+    """Base of tasks whose loss is a weighted sum of losses of waveforms."""
+
+    def __init__(self, network: Network, config: RunConfig) -> None:
+        super().__init__(network, config)
+        self.loss = config.weighted_loss
+
+
+class Enhance(OfWaveforms):
     """One degraded sound in, the clean one out."""
 
     def losses(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -140,7 +147,7 @@ class EnhanceInStages(Task):
         return two_stage(network.estimates(batch["degraded"]), network.spectrogram(batch["clean"]), **self.about(batch))
 
 
-class Separate(Task):
+class Separate(OfWaveforms):
     """A mixture in, its sources out, in whatever order suits best (PIT: Kolbaek et al. 2017, arXiv 1703.06284)."""
 
     def losses(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -158,8 +165,8 @@ def follow(mean: Network, network: Network, decay: float) -> None:
     with torch.no_grad():
         for slow, fast in zip(mean.parameters(), network.parameters(), strict=True):
             slow.lerp_(fast, 1 - decay)
-        for slow, fast in zip(mean.buffers(), network.buffers(), strict=True):
-            slow.copy_(fast)
+        for held, newest in zip(mean.buffers(), network.buffers(), strict=True):
+            held.copy_(newest)
 
 
 def task_of(network: Network, config: RunConfig) -> Task:
