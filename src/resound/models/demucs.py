@@ -278,10 +278,9 @@ class Encoder(nn.Module):
             return gate(functional.relu(conv(x), inplace=True))
         return down(*in_one_type(conv.rows(x), conv.taps(), conv.bias, gate.matrix(), gate.bias))
 
-    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the columns that the new ones complete, and what the next call needs again."""
-        x = torch.cat([past, x], dim=1)
-        return self.gate(self.conv.windows(x).relu_()), x[:, x.shape[1] - past.shape[1] :]
+    def few(self, x: Tensor) -> Tensor:
+        """Return the same for few columns, where the time is that of reading the weights."""
+        return self.gate(self.conv.few(x).relu_())
 
 
 class Decoder(nn.Module):
@@ -346,10 +345,9 @@ class Down(Convolution):
         """Return the columns whose window is whole."""
         return functional.conv1d(x.transpose(1, 2), self.weight, self.bias, self.stride).transpose(1, 2)
 
-    def windows(self, x: Tensor) -> Tensor:
-        """Return the same for few columns, where the time is that of reading the weights: one product, as they lie."""
-        kernel = self.weight.shape[2]
-        windows = x.unfold(1, kernel, self.stride).transpose(2, 3).flatten(2)
+    def few(self, x: Tensor) -> Tensor:
+        """Return the same for few columns: one product of their windows with the weights, as these lie."""
+        windows = x.unfold(1, self.weight.shape[2], self.stride).transpose(2, 3).flatten(2)
         return functional.linear(windows.contiguous(), self.weight.permute(0, 2, 1).flatten(1), self.bias)
 
     def rows(self, x: Tensor) -> Tensor:
@@ -431,8 +429,7 @@ def _first_state(network: Demucs, batch_size: int) -> State:
         "energy": torch.zeros(batch_size, 1, 1, dtype=torch.float64, device=like.device),
         "scale": zeros(1, network.latency_samples),
         "up": tuple(zeros(config.n_channels, N_TAPS - 1) for _ in range(config.n_stages)),
-        "wait": zeros(config.n_channels, config.slack),
-        "encoder": tuple(zeros(config.kernel - config.stride, n) for n in [config.n_channels, *widths[:-1]]),
+        "wait": zeros(config.n_channels, config.slack + config.kernel - config.stride),
         "skip": tuple(zeros(span - step, n) for span, step, n in zip(config.spans[1:], steps[1:], widths, strict=True)),
         "hidden": tuple((zeros(widths[-1]), zeros(widths[-1])) for _ in range(2)),
         "decoder": tuple(zeros(config.kernel - config.stride, n) for n in [*reversed(widths[:-1]), n_sources]),
@@ -452,7 +449,8 @@ def _step(network: Demucs, frame: Tensor, state: State) -> tuple[Tensor, State]:
         x = frame / (config.floor + scale)
         scale, following["scale"] = _delay(scale, state["scale"])
     x, following["up"] = _step_up(network, x, state["up"], clock)
-    x, following["wait"] = _delay(x, state["wait"])
+    x = torch.cat([state["wait"], x], dim=-1)
+    x, following["wait"] = x[..., : x.shape[-1] - config.slack], x[..., n_new * config.frame :]
     y, columns = _step_columns(network, x.transpose(1, 2), state, clock)
     y, following["down"] = _step_down(network, y.transpose(1, 2), state["down"], clock)
     return y if scale is None else y * scale, following | columns
@@ -471,21 +469,23 @@ def _step_up(network: Demucs, x: Tensor, pasts: tuple[Tensor, ...], clock: Clock
 
 
 def _step_columns(network: Demucs, x: Tensor, state: State, clock: Clock) -> tuple[Tensor, dict[str, Any]]:
+    """What `Demucs._columns` does; what an encoder needs again are the last columns that wait for their decoder."""
     encoders: Any = network.encoder
     decoders: Any = network.decoder
-    encoder, skip, decoder, skips = [], [], [], []
+    overlap = network.config.kernel - network.config.stride
     exists = clock.exists(1, network.config.wait)
-    for encode, past, earlier in zip(encoders, state["encoder"], state["skip"], strict=True):
-        x, past = encode.step(x, past)
-        encoder.append(past)
-        now, earlier = _delay(x, earlier, dim=1)
-        skips.append(now)
-        skip.append(earlier)
+    skips, skip, decoder = [], [], []
+    for encode, earlier in zip(encoders, state["skip"], strict=True):
+        new = encode.few(x)
+        x = torch.cat([earlier, new], dim=1)
+        skips.append(x[:, : new.shape[1]])
+        skip.append(x[:, new.shape[1] :])
+        x = x[:, -overlap - new.shape[1] :]  # the last one keeps none: it is alone
     x, hidden = _step_lstm(network.lstm, x, state["hidden"], exists)
     for decode, carry in zip(decoders, state["decoder"], strict=True):
         x, carry = decode.step(x + skips.pop(), carry, exists)
         decoder.append(carry)
-    return x, {"encoder": tuple(encoder), "skip": tuple(skip), "hidden": hidden, "decoder": tuple(decoder)}
+    return x, {"skip": tuple(skip), "hidden": hidden, "decoder": tuple(decoder)}
 
 
 def _step_lstm(lstm: nn.LSTM, x: Tensor, hidden: Any, exists: Tensor | None) -> tuple[Tensor, Any]:

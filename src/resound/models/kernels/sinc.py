@@ -31,7 +31,8 @@ def between(x: Tensor, toeplitz: Tensor) -> Tensor:
     """Return the sinc-filtered ``(batch, channel, time - N_TAPS + 1)``."""
     n_samples = x.shape[-1] - N_TAPS + 1
     windows = functional.pad(x, (0, -n_samples % BLOCK)).unfold(-1, BLOCK + N_TAPS - 1, BLOCK)
-    return (windows @ toeplitz.to(x.dtype)).flatten(-2)[..., :n_samples]
+    # Overlapping windows are copied for the product in any case; as one matrix it is done at once.
+    return (windows.contiguous() @ toeplitz.to(x.dtype)).flatten(-2)[..., :n_samples]
 
 
 def interleave(even: Tensor, odd: Tensor) -> Tensor:
