@@ -17,9 +17,15 @@ stream ends: frames that begin within the last 37 ms count too, while the origin
 What makes it fast: everything is ``(batch, time, channel)``.  Such a tensor, seen as rows of one stride each, makes of
 a convolution, and of its transposed form, two matrix products without a copy, or three products for two rows in the
 place of four; the weights lie in memory as these products read them, under the shape that they have in the original.
-A layer and its gradient go through the time in pieces that stay in the cache.  The sinc filters are a product with a
-Toeplitz matrix, a hundred times faster than a convolution with one channel.  A streamed frame computes each value
-once: every layer keeps the few columns that it needs again.
+A layer and its gradient go through the time in pieces that stay in the cache (`kernels.down`, `kernels.up`).  The sinc
+filters are a product with a Toeplitz matrix, a hundred times faster than a convolution with one channel.
+
+A streamed frame of one hop reads every weight, 75 MB at hidden 48, and that is most of its time.  So it reads each
+once and in the order of memory: one product for the window of a convolution, one for the two rows that a transposed
+convolution adds to, and torch's LSTM cell with its weights turned (`Demucs.train`).  What is left is the number of
+operations, since code and small tensors are gone from the cache when the weights have passed through it.  Each value is
+computed once, what an encoder needs again is kept once (with the skip of the layer before it), and columns before the
+first sample are masked as long as there are some, not for ever.
 """
 
 from __future__ import annotations
@@ -481,28 +487,33 @@ def _step_columns(network: Demucs, x: Tensor, state: State, clock: Clock) -> tup
         skips.append(x[:, : new.shape[1]])
         skip.append(x[:, new.shape[1] :])
         x = x[:, -overlap - new.shape[1] :]  # the last one keeps none: it is alone
-    x, hidden = _step_lstm(network.lstm, x, state["hidden"], exists)
+    x, hidden = _step_lstm(network.lstm, x, state["hidden"], exists, network.config.wait)
     for decode, carry in zip(decoders, state["decoder"], strict=True):
         x, carry = decode.step(x + skips.pop(), carry, exists)
         decoder.append(carry)
     return x, {"skip": tuple(skip), "hidden": hidden, "decoder": tuple(decoder)}
 
 
-def _step_lstm(lstm: nn.LSTM, x: Tensor, hidden: Any, exists: Tensor | None) -> tuple[Tensor, Any]:
+def _step_lstm(lstm: nn.LSTM, x: Tensor, hidden: Any, exists: Tensor | None, wait: int) -> tuple[Tensor, Any]:
     """Return the LSTM's output and state; columns before the first leave the state at zero."""
-    if exists is None and x.shape[1] > FEW_FRAMES:
-        x, (h, c) = lstm(x, tuple(torch.stack(of) for of in zip(*hidden, strict=True)))
-        return x, tuple(zip(h.unbind(), c.unbind(), strict=True))
-    columns = []
-    for index, column in enumerate(x.unbind(1)):
-        layers = []
+    n_by_hand = x.shape[1]
+    if n_by_hand > FEW_FRAMES:
+        n_by_hand = 0 if exists is None else min(wait, n_by_hand)
+    parts = []
+    for index in range(n_by_hand):
+        column, layers = x[:, index], []
         for layer, past in enumerate(hidden):
             weights = (getattr(lstm, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
             column, c = torch.lstm_cell(column, past, *weights)
             layers.append((column, c) if exists is None else (column * exists[index], c * exists[index]))
         hidden = tuple(layers)
-        columns.append(column)
-    return torch.stack(columns, dim=1), hidden
+        parts.append(column.unsqueeze(1))
+    if n_by_hand < x.shape[1]:
+        h, c = (torch.stack(of) for of in zip(*hidden, strict=True))
+        out, (h, c) = lstm(x[:, n_by_hand:], (h, c))
+        parts.append(out)
+        hidden = tuple(zip(h.unbind(), c.unbind(), strict=True))
+    return torch.cat(parts, dim=1), hidden
 
 
 def _step_down(
@@ -542,7 +553,7 @@ def _only(x: Tensor, exists: Tensor | None) -> Tensor:
     return x if exists is None else (x.reshape(len(x), len(exists), -1) * exists.unsqueeze(-1)).view(x.shape)
 
 
-def _delay(x: Tensor, earlier: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
+def _delay(x: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
     """Return as many values as came, late by those in `earlier`, and the ones that wait."""
-    both = torch.cat([earlier, x], dim=dim)
-    return both.narrow(dim, 0, x.shape[dim]), both.narrow(dim, x.shape[dim], earlier.shape[dim])
+    both = torch.cat([earlier, x], dim=-1)
+    return both[..., : x.shape[-1]], both[..., x.shape[-1] :]
