@@ -23,9 +23,8 @@ filters are a product with a Toeplitz matrix, a hundred times faster than a conv
 A streamed frame of one hop reads every weight, 75 MB at hidden 48, and that is most of its time.  So it reads each
 once and in the order of memory: one product for the window of a convolution, one for the two rows that a transposed
 convolution adds to, and torch's LSTM cell with its weights turned (`Demucs.train`).  What is left is the number of
-operations, since code and small tensors are gone from the cache when the weights have passed through it.  Each value is
-computed once, what an encoder needs again is kept once (with the skip of the layer before it), and columns before the
-first sample are masked as long as there are some, not for ever.
+operations, 341 a frame: each value is computed once, what an encoder needs again is kept once (with the skip of the
+layer before it), and columns before the first sample are masked as long as there are some, not for ever.
 """
 
 from __future__ import annotations
