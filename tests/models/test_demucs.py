@@ -118,10 +118,10 @@ def test_twice_the_input_is_twice_the_output_where_the_floor_does_not_count(norm
 @pytest.mark.parametrize("in_pairs", [False, True])
 @pytest.mark.parametrize("is_last", [False, True])
 def test_layers_and_their_gradients_are_those_of_torch(monkeypatch, rows_in_cache, in_pairs, is_last):
-    monkeypatch.setattr("resound.models.demucs.ROWS_IN_CACHE", rows_in_cache)
+    monkeypatch.setattr("resound.models.kernels.rows.ROWS_IN_CACHE", rows_in_cache)
     if in_pairs:
-        monkeypatch.setattr("resound.models.demucs.NARROW", 1)
-        monkeypatch.setattr("resound.models.demucs.FEW_ROWS", 2)
+        monkeypatch.setattr("resound.models.kernels.rows.NARROW", 1)
+        monkeypatch.setattr("resound.models.kernels.rows.FEW_ROWS", 2)
     torch.manual_seed(0)
     config = DemucsConfig(**SMALL)
     x = torch.randn(3, 36, 3)
@@ -165,7 +165,7 @@ def test_layers_make_the_same_in_a_graph_for_export(monkeypatch):
     x = torch.randn(2, 1, 500)
     with torch.no_grad():
         expected = network(x)
-        monkeypatch.setattr("resound.models.demucs._is_traced", lambda: True)
+        monkeypatch.setattr("resound.models.kernels.when.is_traced", lambda: True)
         torch.testing.assert_close(network(x), expected, atol=1e-6, rtol=1e-4)
 
 

@@ -19,7 +19,7 @@ and is multiplied by it afterwards.  So twice the input is exactly twice the out
 What makes it fast: separable convolutions, the pointwise part always at the lower rate; everything is
 ``(batch, frame, channel)``, where a pointwise convolution is a matrix product and a depthwise one reads whole rows;
 the weight norm is worked out once a stream, not once a frame; in training, the GRU's weights get their gradient in one
-product (`resound.models.recurrent`).
+product (`resound.models.kernels.gru`).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resound.errors import ModelError
+from resound.models.kernels.gru import gru
 from resound.models.network import Network, NetworkConfig, State
-from resound.models.recurrent import gru
 
 SLOPE = 0.2  # of the leaky ReLU
 SHORT_FRAMES = 512  # up to which a depthwise convolution is quicker as one product and one sum

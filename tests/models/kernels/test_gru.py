@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
 
-from resound.models.recurrent import _Layer, gru  # noqa: E402
+from resound.models.kernels.gru import _Layer, gru  # noqa: E402
 
 
 @pytest.mark.parametrize(("n_layers", "batch_size", "n_frames"), [(1, 1, 1), (2, 3, 7), (3, 2, 20)])
