@@ -30,9 +30,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resound.errors import ModelError
+from resound.models.kernels.delay import delayed, extended
 from resound.models.kernels.depthwise import depthwise
 from resound.models.kernels.normalise import Norm, normalise
-from resound.models.kernels.running_norm import Clock, no_sums, normalise_on
+from resound.models.kernels.running_norm import Clock, no_sums, normalise_on, prelu_on
 from resound.models.layers import overlap_add
 from resound.models.network import Network, NetworkConfig, State
 
@@ -98,6 +99,9 @@ class ConvTasNet(Network):
         self.decoder = nn.Linear(config.n_filters, config.filter_samples, bias=False)
         nn.init.xavier_normal_(self.encoder.weight)
         nn.init.xavier_normal_(self.decoder.weight)
+        for matrix in self.modules():
+            if isinstance(matrix, nn.Linear):  # by input in memory, where products of few frames read it quickest
+                matrix.weight.data = matrix.weight.data.t().contiguous().t()
 
     def process(self, waveform: Tensor) -> Tensor:
         """Return ``(batch, source, time)``."""
@@ -197,7 +201,7 @@ class ConvTasNet(Network):
         waveform = torch.cat([state["waveform"], frame], dim=-1)
         encoded = self._encode(waveform)
         clock = Clock(state["n_frames"], encoded.shape[1])
-        m, sums = normalise_on(encoded, None, *self.norm.both, config.norm, state["sums"], clock)
+        m, sums = normalise_on(encoded, *self.norm.both, config.norm, state["sums"], clock)
         x, skips, blocks = self.bottleneck(m), None, []
         for block, past in zip(self._blocks, state["blocks"], strict=True):
             x, skips, past = block.step(x, skips, past, clock)
@@ -270,23 +274,24 @@ class Block(nn.Module):
     def init_state(self, batch_size: int) -> State:
         """Return the frames before the first, which are zeros, and empty sums."""
         past = self.taps.new_zeros(batch_size, self.context, self.taps.shape[1])
-        return past, no_sums(past, batch_size), no_sums(past, batch_size)
+        return (past,), no_sums(past, batch_size), no_sums(past, batch_size)
 
     def step(self, x: Tensor, skips: Tensor | None, state: State, clock: Clock) -> tuple[Tensor, Tensor | None, State]:
         """Return what `forward` does for the next frames, and the state after them."""
         past, sums1, sums2 = state
-        n, sums1 = normalise_on(self.expand(x), self.slope1, *self.norm1.both, self.kind, sums1, clock)
+        p = prelu_on(self.expand(x), self.slope1, clock)
+        n, sums1 = normalise_on(p, *self.norm1.both, self.kind, sums1, clock)
         if clock.exists is not None:
             n = n * clock.exists
-        n = torch.cat([past, n], dim=1)
-        n_frames = x.shape[1]
-        d: Tensor = self.taps_bias
-        for tap, start in zip(self.taps, range(0, self.context + 1, self.dilation), strict=True):
-            d = torch.addcmul(d, n[:, start : start + n_frames], tap)
+        past, n_frames = extended(past, n, self.context + n.shape[1]), n.shape[1]
+        *earlier, now = self.taps.unbind()
+        d = torch.addcmul(self.taps_bias, n, now)
+        for tap, delay in zip(earlier, range(self.context, 0, -self.dilation), strict=True):
+            d = torch.addcmul(d, delayed(past, n_frames, delay), tap)
         # Few frames: the gain on them is less work than folded into the matrix.
-        d, sums2 = normalise_on(d, self.slope2, *self.norm2.both, self.kind, sums2, clock)
-        x, skips = self._leave(d, self.out.weight, self.out.bias, x, skips)
-        return x, skips, (n[:, n_frames:], sums1, sums2)
+        m, sums2 = normalise_on(prelu_on(d, self.slope2, clock), *self.norm2.both, self.kind, sums2, clock)
+        x, skips = self._leave(m, self.out.weight, self.out.bias, x, skips)
+        return x, skips, (past, sums1, sums2)
 
 
 class Gain(nn.Module):

@@ -63,7 +63,7 @@ def test_the_cumulative_norm_holds_over_ten_minutes():
         last = normalise(a, None, None, None, "cumulative")[0, -1]
         for index, part in enumerate(a.split(size, dim=1)):
             clock = Clock(torch.tensor(index * size), size)
-            streamed, sums = normalise_on(part, None, gain, bias, "cumulative", sums, clock)
+            streamed, sums = normalise_on(part, gain, bias, "cumulative", sums, clock)
     wide = a.double()
     expected = (wide[0, -1] - wide.mean()) / wide.var(unbiased=False).sqrt()
     torch.testing.assert_close(last.double(), expected, atol=1e-6, rtol=1e-6)
