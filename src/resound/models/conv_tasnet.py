@@ -13,10 +13,11 @@ Where it differs from the paper: the frames are those of asteroid (none begins b
 no ReLU, the mask is a ReLU by default, the skip and residual paths are one matrix).  ``norm="channel"``, over the
 channels of one frame, is what asteroid calls cLN; ``"cumulative"`` is the cLN of the paper (asteroid: cgLN).
 
-What makes it fast: everything is ``(batch, frame, channel)``, so 1×1 convolutions are plain matrix products and the
-depthwise one is a few shifted products (a tenth of the time of a grouped convolution); PReLU and norm are one function
-with a gradient by hand that keeps one tensor instead of several; gains and biases of norms are folded into the matrix
-that follows.
+What makes it fast (`resound.models.kernels`): everything is ``(batch, frame, channel)``, so 1×1 convolutions are plain
+matrix products and the depthwise one is a few shifted products (a tenth of the time of a grouped convolution); PReLU
+and norm are one function with a gradient by hand that keeps one tensor instead of several; gains and biases of norms
+are folded into the matrix that follows.  A stream copies none of its past, asks for few operations, and its matrices
+lie by input, where products of few frames read them quickest.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ window is filled up with zeros before its ends are mirrored (not in an exported 
 What makes it fast: the grid is ``(batch, frame, freq, channel)`` throughout, so norms, projections and unfolding find
 the channels side by side, and the transposed convolution is a matrix product and I shifted sums; queries, keys and
 values of all heads are one product.  Each path goes through the grid a few rows at a time, so that what the LSTM makes
-of them stays in the cache: that alone makes it a third faster.
+of them stays in the cache (the LSTM takes a fifth to a quarter less time), with the steps first in memory, as the LSTM
+reads and writes them.
 """
 
 from __future__ import annotations
