@@ -6,7 +6,6 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[tra
 
 from resound.errors import ConfigError, ModelError  # noqa: E402
 from resound.models import build  # noqa: E402
-from resound.models.layers import level_of, level_until  # noqa: E402
 from resound.models.network import n_parameters  # noqa: E402
 
 
@@ -37,20 +36,6 @@ def test_the_form_that_looks_both_ways_hears_the_future_and_the_causal_one_does_
         network = build("gatewave", hidden=4, causal=causal).eval()
         with torch.no_grad():
             assert torch.equal(network(x)[..., :384], network(changed)[..., :384]) == causal
-
-
-def test_the_level_until_each_sample_is_that_of_all_before_it():
-    x = torch.randn(2, 1, 50)
-    level, energy = level_until(x)
-    expected = torch.stack([x[..., : n + 1].square().mean(dim=-1).sqrt() for n in range(50)], dim=-1)
-    torch.testing.assert_close(level, expected)
-    torch.testing.assert_close(energy[..., 0], x.double().square().sum(dim=-1))
-    later, _ = level_until(x[..., 20:], level_until(x[..., :20])[1], 20)
-    torch.testing.assert_close(later, level[..., 20:])
-
-
-def test_the_level_of_one_sample_is_nothing():
-    assert level_of(torch.ones(1, 1, 1)) == 0
 
 
 @pytest.mark.parametrize(

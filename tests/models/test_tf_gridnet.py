@@ -97,7 +97,7 @@ def test_a_path_is_unfold_lstm_and_transposed_convolution(kernel, hop):
     y = path.norm(x).flatten(0, 1).transpose(1, 2).unsqueeze(-1)  # (row, D, place, 1)
     y = torch.nn.functional.unfold(y, (kernel, 1), stride=(hop, 1))  # (row, D · I, step)
     y = y.unflatten(1, (width, kernel)).transpose(1, 2).flatten(1, 2).transpose(1, 2)
-    y = path.lstm(y)[0].transpose(1, 2)
+    y = path.lstm(y.transpose(0, 1))[0].permute(1, 2, 0)
     weight = path.out.weight.unflatten(0, (kernel, width)).permute(2, 1, 0)
     y = torch.nn.functional.conv_transpose1d(y, weight, stride=hop).transpose(1, 2).unflatten(0, (2, 40))
     expected = (x + y + path.bias[:width]).detach()

@@ -35,7 +35,7 @@ def stft(waveform: Tensor, window: Tensor, hop: int) -> Tensor:
     """
     n_fft = len(window)
     frames = waveform.float().unfold(-1, n_fft, hop) * window
-    if not _is_traced():
+    if not is_traced():
         return torch.view_as_real(torch.fft.rfft(frames))
     return (frames @ _waves(window)).unflatten(-1, (n_fft // 2 + 1, 2))
 
@@ -46,21 +46,24 @@ def istft(spectrum: Tensor, window: Tensor, hop: int, *, endless: bool = False) 
     ``endless`` divides by the power that frames without a first and a last one have: the ends fade in and out.
     """
     n_fft, spectrum = len(window), spectrum.float()
-    if _is_traced():
+    if is_traced():
         twice = torch.full((n_fft // 2 + 1, 2), 2.0 / n_fft, device=window.device)
         twice[0] = twice[-1] = 1.0 / n_fft
         frames = (spectrum * twice).flatten(-2) @ _waves(window).t()
     else:
         frames = torch.fft.irfft(torch.view_as_complex(spectrum.contiguous()), n_fft)
-    sound, power = _add_frames(frames * window, hop), window.square()
+    sound, power = overlap_add(frames * window, hop), window.square()
     if endless:
         power = functional.pad(power, (0, -n_fft % hop)).view(-1, hop).sum(dim=0)
         return (sound.unflatten(-1, (-1, hop)) / power).flatten(-2)
-    return sound / _add_frames(power.expand(frames.shape[-2], n_fft), hop).clamp_min(1e-11)
+    return sound / overlap_add(power.expand(frames.shape[-2], n_fft), hop).clamp_min(1e-11)
 
 
-def _add_frames(frames: Tensor, hop: int) -> Tensor:
-    """Return the overlapping frames added: ``(..., frame, n)`` to ``(..., time)``, up to a hop of zeros after them."""
+def overlap_add(frames: Tensor, hop: int) -> Tensor:
+    """Return ``(..., time)`` of ``(..., frame, n)``, each a hop after the one before, added up.
+
+    Where n is no multiple of the hop, zeros fill the last one.
+    """
     n_overlapping = -(-frames.shape[-1] // hop)
     frames = functional.pad(frames, (0, n_overlapping * hop - frames.shape[-1]))
     parts = frames.unflatten(-1, (n_overlapping, hop)).unbind(-2)  # (..., frame, hop) each
@@ -78,5 +81,6 @@ def _waves(window: Tensor) -> Tensor:
     return torch.stack([angles.cos(), -angles.sin()], dim=-1).flatten(1).to(window)
 
 
-def _is_traced() -> bool:
+def is_traced() -> bool:
+    """Return whether a graph is being made, in which no number may be asked for."""
     return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()

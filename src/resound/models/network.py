@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from resound.errors import ModelError
+from resound.models.layers import is_traced
 
 State = Any  # tensors in tuples, lists or dicts: whatever torch.utils._pytree can walk
 
@@ -74,7 +75,7 @@ class Network(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Return ``(batch, source, time)`` for ``(batch, channel, time)``, any length.  Raises `ModelError`."""
-        if not torch.compiler.is_compiling() and not torch.onnx.is_in_onnx_export():
+        if not is_traced():
             self.check(waveform)
         return self.process(waveform)
 

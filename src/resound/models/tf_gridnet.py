@@ -15,7 +15,8 @@ window is filled up with zeros before its ends are mirrored (not in an exported 
 What makes it fast: the grid is ``(batch, frame, freq, channel)`` throughout, so norms, projections and unfolding find
 the channels side by side, and the transposed convolution is a matrix product and I shifted sums; queries, keys and
 values of all heads are one product.  Each path goes through the grid a few rows at a time, so that what the LSTM makes
-of them stays in the cache: that alone makes it a third faster.
+of them stays in the cache (the LSTM takes a fifth to a quarter less time), with the steps first in memory, as the LSTM
+reads and writes them.
 """
 
 from __future__ import annotations
@@ -159,8 +160,8 @@ class Path(nn.Module):
         super().__init__()
         self.kernel, self.hop = config.unfold, config.unfold_hop
         self.norm = nn.LayerNorm(config.embedding, eps=config.eps)
-        # Its input is that of neighbours one after the other, (I, D) flattened.
-        self.lstm = nn.LSTM(config.unfold * config.embedding, config.hidden, batch_first=True, bidirectional=True)
+        # Its input is (step, row, that of neighbours one after the other), (I, D) flattened.
+        self.lstm = nn.LSTM(config.unfold * config.embedding, config.hidden, bidirectional=True)
         # A transposed convolution as its matrix, to (I, D) flattened; one bias for all of the sum.  Where neighbours do
         # not overlap there is no sum, and a bias for each.
         self.out = nn.Linear(2 * config.hidden, config.unfold * config.embedding, bias=False)
@@ -185,21 +186,22 @@ class Path(nn.Module):
     def _rows(self, x: Tensor) -> Tensor:
         """(row, place, D) -> (row, place, D)."""
         n_places, width = x.shape[1:]
-        x = self.norm(x)
+        x = self.norm(x.transpose(0, 1))
         if self.kernel > 1:
-            x = x.unfold(1, self.kernel, self.hop).transpose(2, 3).flatten(2)  # (row, step, I · D)
+            x = x.unfold(0, self.kernel, self.hop).transpose(2, 3).flatten(2)  # (step, row, I · D)
         y = _lstm_of_onnx(self.lstm, x) if torch.onnx.is_in_onnx_export() else self.lstm(x)[0]
         if self.kernel == self.hop:
-            return functional.linear(y, self.out.weight, self.bias).view(-1, n_places, width)
+            y = functional.linear(y, self.out.weight, self.bias).unflatten(2, (self.kernel, width))
+            return y.permute(1, 0, 2, 3).flatten(1, 2)
         if torch.compiler.is_compiling():  # places to add to cannot be counted in a graph of any length
             weight = self.out.weight.unflatten(0, (self.kernel, width)).permute(2, 1, 0)
-            return functional.conv_transpose1d(y.transpose(1, 2), weight, self.bias, self.hop).transpose(1, 2)
+            return functional.conv_transpose1d(y.permute(1, 2, 0), weight, self.bias, self.hop).transpose(1, 2)
         y = self.out(y).unflatten(2, (self.kernel, width))
-        n_steps = y.shape[1]
-        total = self.bias.to(y.dtype).expand(len(y), n_places, width).contiguous()
+        n_steps, n_rows = y.shape[:2]
+        total = self.bias.to(y.dtype).expand(n_places, n_rows, width).contiguous()
         for index in range(self.kernel):
-            total[:, index : index + (n_steps - 1) * self.hop + 1 : self.hop] += y[:, :, index]
-        return total
+            total[index : index + (n_steps - 1) * self.hop + 1 : self.hop] += y[:, :, index]
+        return total.transpose(0, 1)
 
 
 class Attention(nn.Module):
@@ -225,20 +227,15 @@ class Attention(nn.Module):
         n_freqs = x.shape[2]
         y = functional.scaled_dot_product_attention(q, k, v).unflatten(3, (n_freqs, -1))
         y = self.out(y.permute(0, 2, 3, 1, 4).flatten(3))  # (batch, frame, freq, D)
-        return x + self.out_norm(prelu(y, self.out_slope))
+        return x + self.out_norm(torch.prelu(y, self.out_slope.to(y.dtype)))
 
     def _heads(self, x: Tensor, index: int) -> Tensor:
         """(batch, frame, freq, head · width) -> (batch, head, frame, freq · width), each frame of a head normalised."""
         x = x.unflatten(3, (self.n_heads, -1))
         x = x.permute(0, 3, 1, 2, 4).contiguous()
-        x = prelu(x, self.slopes[index].view(-1, 1, 1, 1))
+        x = torch.prelu(x, self.slopes[index].to(x.dtype))
         x = functional.layer_norm(x, x.shape[3:], eps=self.eps)
         return torch.addcmul(self.biases[index].to(x.dtype), x, self.gains[index].to(x.dtype)).flatten(3)
-
-
-def prelu(x: Tensor, slope: Tensor) -> Tensor:
-    """Return x, times slope where it is negative."""
-    return torch.where(x > 0, x, x * slope.to(x.dtype))
 
 
 def _rows_at_once(n_places: int) -> int:
@@ -248,7 +245,7 @@ def _rows_at_once(n_places: int) -> int:
 
 def _lstm_of_onnx(lstm: nn.LSTM, x: Tensor) -> Tensor:
     """Return `lstm(x)[0]` as the one node that ONNX has for it: torch's own export fixes the number of steps."""
-    n_rows, n_steps, _ = x.shape
+    n_steps, n_rows, _ = x.shape
     hidden = lstm.hidden_size
 
     def both(name: str) -> Tensor:
@@ -259,10 +256,10 @@ def _lstm_of_onnx(lstm: nn.LSTM, x: Tensor) -> Tensor:
     bias = torch.cat([both("bias_ih_l0"), both("bias_hh_l0")], dim=1)
     y, _, _ = torch.onnx.ops.symbolic_multi_out(
         "LSTM",
-        (x.transpose(0, 1), both("weight_ih_l0"), both("weight_hh_l0"), bias),
+        (x, both("weight_ih_l0"), both("weight_hh_l0"), bias),
         attrs={"hidden_size": hidden, "direction": "bidirectional"},
         dtypes=(x.dtype,) * 3,
         shapes=((n_steps, 2, n_rows, hidden), (2, n_rows, hidden), (2, n_rows, hidden)),
         version=20,
     )
-    return y.permute(2, 0, 1, 3).flatten(2)  # (step, direction, row, H) -> (row, step, 2 · H)
+    return y.transpose(1, 2).flatten(2)  # (step, direction, row, H) -> (step, row, 2 · H)

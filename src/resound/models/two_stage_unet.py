@@ -241,13 +241,14 @@ class IBlock(nn.Module):
         for convolution in self.dense:
             y = functional.elu_(convolution(*seen))
             seen = (y, *seen)  # newest first
-        # A 1×1 convolution is a matrix product on channels that are last in memory, and products add up in place.
+        # A 1×1 convolution is a matrix product on channels that are last in memory.  Nothing is added in place: the
+        # gradient of that, in a view, is copied, and its channels come first.
         weight, *others = self.shortcut.weight.flatten(1).split([part.shape[1] for part in x], dim=1)
         out = functional.linear(x[0].permute(0, 2, 3, 1), weight, self.shortcut.bias)
+        rows = out.flatten(0, 2)
         for part, weight in zip(x[1:], others, strict=True):
-            rows = out.flatten(0, 2)
-            rows.addmm_(part.permute(0, 2, 3, 1).flatten(0, 2).to(out.dtype), weight.t().to(out.dtype))
-        return out.permute(0, 3, 1, 2).add_(y)
+            rows = torch.addmm(rows, part.permute(0, 2, 3, 1).flatten(0, 2).to(out.dtype), weight.t().to(out.dtype))
+        return rows.view(out.shape).permute(0, 3, 1, 2) + y
 
 
 class Attention(nn.Module):
