@@ -209,3 +209,12 @@ def test_a_step_leaves_its_state_alone(causal_network):
     after = [leaf for leaf in torch.utils._pytree.tree_leaves(state) if isinstance(leaf, torch.Tensor)]
     assert torch.equal(first, second)
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_what_it_says_of_levels_is_so(network):
+    """Published networks that have a level of their own must say so: nobody should learn it from a quiet recording."""
+    x = sound(network, 4000)
+    with torch.no_grad():
+        loud, quiet = network(x), network(10 ** (-30 / 20) * x) * 10 ** (30 / 20)
+    difference = float((loud - quiet).norm() / loud.norm())
+    assert difference < 5e-3 if network.follows_level else difference > 1e-3

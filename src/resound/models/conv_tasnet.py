@@ -158,6 +158,11 @@ class ConvTasNet(Network):
         return (self._n_overlapping - 1) * self.config.stride if self.config.causal else 0
 
     @property
+    def follows_level(self) -> bool:
+        """Whether an input twice as loud gives an output twice as loud: masks are made of normalised features."""
+        return True
+
+    @property
     def receptive_field_samples(self) -> int | None:
         """Input samples that one output sample depends on, unless the norm sees (all or the past of) the input."""
         config = self.config

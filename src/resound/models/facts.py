@@ -36,6 +36,7 @@ class Facts:
     n_channels: int
     n_sources: int
     causal: bool
+    follows_level: bool  # an input twice as loud gives an output twice as loud
     parameters: int
     macs_per_second: int  # multiply-adds for a second of audio, the mean over 4 s
     receptive_field_ms: float | None  # None: unlimited
@@ -60,6 +61,7 @@ def facts_of(name: str, config: dict[str, Any]) -> Facts:
         n_channels=network.config.n_channels,
         n_sources=network.n_sources,
         causal=causal,
+        follows_level=network.follows_level,
         parameters=n_parameters(network),
         macs_per_second=round(macs(network, round(SECONDS * rate)) / SECONDS),
         receptive_field_ms=None if reach is None else 1000 * reach / rate,

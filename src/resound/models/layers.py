@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from resound.models.kernels.when import is_traced
+
 
 def level_until(mono: Tensor, energy: Tensor | None = None, n_before: Tensor | int = 0) -> tuple[Tensor, Tensor]:
     """Return the RMS of all samples until each, ``(batch, 1, time)``, and their energy, ``(batch, 1, 1)`` in double.
@@ -79,8 +81,3 @@ def _waves(window: Tensor) -> Tensor:
     turns = torch.outer(torch.arange(n_fft), torch.arange(n_fft // 2 + 1)) % n_fft  # whole turns left out: exact
     angles = turns.double() * (2 * math.pi / n_fft)
     return torch.stack([angles.cos(), -angles.sin()], dim=-1).flatten(1).to(window)
-
-
-def is_traced() -> bool:
-    """Return whether a graph is being made, in which no number may be asked for."""
-    return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()

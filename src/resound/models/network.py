@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from resound.errors import ModelError
-from resound.models.layers import is_traced
+from resound.models.kernels.when import is_traced
 
 State = Any  # tensors in tuples, lists or dicts: whatever torch.utils._pytree can walk
 
@@ -67,6 +67,11 @@ class Network(nn.Module):
     def receptive_field_samples(self) -> int | None:
         """How many input samples one output sample depends on; None: all of them (recurrent, or a global norm)."""
         return None
+
+    @property
+    def follows_level(self) -> bool:
+        """Whether an input twice as loud gives an output twice as loud, from −20 to −50 dBFS (to half a percent)."""
+        return False
 
     @property
     def grid_samples(self) -> int:

@@ -101,6 +101,11 @@ class TFGridNet(Network):
         self.exit = nn.Conv2d(config.embedding, 2 * config.n_sources, 3, padding=1)  # real and imaginary of each source
         self.register_buffer("window", WINDOWS[config.window](config.n_fft), persistent=False)
 
+    @property
+    def follows_level(self) -> bool:
+        """Whether an input twice as loud gives an output twice as loud: its level is taken out, then put back."""
+        return True
+
     def process(self, waveform: Tensor) -> Tensor:
         """Return ``(batch, source, time)``."""
         config, n_samples = self.config, waveform.shape[-1]

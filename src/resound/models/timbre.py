@@ -90,6 +90,11 @@ class Timbre(Network):
         """The frame, 480 samples: `step` takes any multiple of it."""
         return math.prod(self.config.strides)
 
+    @property
+    def follows_level(self) -> bool:
+        """Whether an input twice as loud gives an output twice as loud: exactly, for nothing has a bias."""
+        return True
+
     def process(self, waveform: Tensor) -> Tensor:
         """Return ``(batch, 1, time)``: `step` over the whole, filled up to a whole frame."""
         n_samples = waveform.shape[-1]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from resound.models.layers import is_traced
+from resound.models.kernels.when import is_traced
 
 
 def depthwise(n: Tensor, taps: Tensor, bias: Tensor, dilation: int, before: int) -> Tensor:

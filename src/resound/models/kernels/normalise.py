@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from resound.models.layers import is_traced
+from resound.models.kernels.when import is_traced
 
 EPS = 1e-8
 Norm = Literal["global", "cumulative", "channel"]  # over all frames, those so far, or each by itself

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from resound.models.kernels.normalise import EPS, Norm, moments
-from resound.models.layers import is_traced
+from resound.models.kernels.when import is_traced
 
 
 class Clock:
