@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[tra
 from torch.utils.data import DataLoader  # noqa: E402
 
 from resound.mixing.config import EnhancementConfig  # noqa: E402
-from resound.training.dataset import ExampleDataset, ExampleSampler  # noqa: E402
+from resound.training.dataset import ExampleDataset, ExampleSampler, RunSampler  # noqa: E402
 
 
 @pytest.fixture
@@ -66,3 +66,13 @@ def test_what_is_no_key_and_no_start_is_refused(dataset):
         dataset[5]
     with pytest.raises(ValueError, match="epoch is 0, start -2; both count from 0"):
         ExampleSampler(16, start=-2)
+
+
+def test_a_run_goes_through_epoch_after_epoch_or_through_the_first_again():
+    whole = list(RunSampler(4, 10))
+    assert whole == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1)]
+    assert list(RunSampler(4, 10, start=6)) == whole[6:]
+    ranks = [list(RunSampler(4, 10, rank=rank, n_ranks=2)) for rank in (0, 1)]
+    assert [key for pair in zip(*ranks, strict=True) for key in pair] == whole
+    assert list(RunSampler(4, 10, same_every_epoch=True)) == [(0, index) for _, index in whole]
+    assert len(RunSampler(4, 10, start=6)) == 4

@@ -51,6 +51,7 @@ class TrainingConfig(Settings):
     n_devices: int = Field(1, ge=1)
     workers: int = Field(2, ge=0)  # processes that make examples; 0: none beside the training itself
     seed: int = Field(0, ge=0)
+    same_every_epoch: bool = False  # the examples of the first epoch again and again, as a set on disk has them
 
     @field_validator("precision", mode="before")
     @classmethod

@@ -76,15 +76,27 @@ class ExampleSampler(Sampler[Key]):
 class RunSampler(Sampler[Key]):
     """Keys of a whole run from example ``start`` on, epoch after epoch: what a run resumed there still has to see.
 
-    Rank r of n has every n-th, as in `ExampleSampler`.
+    Rank r of n has every n-th, as in `ExampleSampler`.  With ``same_every_epoch`` all epochs have the examples of the
+    first, as a set on disk has.
     """
 
-    def __init__(self, n_examples: int, n_in_all: int, *, start: int = 0, rank: int = 0, n_ranks: int = 1) -> None:
-        self.n_examples = n_examples  # of an epoch
+    def __init__(
+        self,
+        n_examples: int,
+        n_in_all: int,
+        *,
+        start: int = 0,
+        rank: int = 0,
+        n_ranks: int = 1,
+        same_every_epoch: bool = False,
+    ) -> None:
+        self.n_examples, self.same_every_epoch = n_examples, same_every_epoch  # of an epoch
         self._positions = range(start + rank, n_in_all, n_ranks)
 
     def __len__(self) -> int:
         return len(self._positions)
 
     def __iter__(self) -> Iterator[Key]:
-        return (divmod(position, self.n_examples) for position in self._positions)
+        for position in self._positions:
+            epoch, index = divmod(position, self.n_examples)
+            yield (0 if self.same_every_epoch else epoch), index

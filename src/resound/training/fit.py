@@ -192,7 +192,14 @@ def loader_of(
     """Return the batches from step ``n_done`` on."""
     training = config.training
     n_a_step = training.batch_size * training.accumulate * n_ranks
-    sampler = RunSampler(len(dataset), n_a_step * training.steps, start=n_a_step * n_done, rank=rank, n_ranks=n_ranks)
+    sampler = RunSampler(
+        len(dataset),
+        n_a_step * training.steps,
+        start=n_a_step * n_done,
+        rank=rank,
+        n_ranks=n_ranks,
+        same_every_epoch=training.same_every_epoch,
+    )
     return DataLoader(
         dataset,
         batch_size=training.batch_size,
