@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    config: Annotated[str, typer.Argument(metavar="PRESET|CONFIG", help="A preset, or a YAML file of your own.")],
+    config: Annotated[str, typer.Argument(metavar="PRESET|CONFIG", help="A preset, a YAML file, or a run's folder.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change: training.steps=5000.")
     ] = None,
@@ -48,8 +48,8 @@ def command(
         from resound.training.config import load_run_config
         from resound.training.fit import train
     words = [*(overrides or []), *(f"listen=[{', '.join(map(str, listen))}]" for _ in [0] if listen)]
-    if resume and output is not None and not words and not corpus and config == str(output):
-        config = str(output / "config.yaml")
+    if Path(config, "config.yaml").is_file():  # the folder of a run stands for its settings
+        output, config = output or Path(config), str(Path(config, "config.yaml"))
     run_config = load_run_config(config, words, corpora=corpus or (), quick=quick)
     if show:
         typer.echo(settings_text(run_config), nl=False)
