@@ -85,6 +85,8 @@ def certainty(study: StudyFolder, best: FrozenTrial) -> str:
         return f"{where}: too few to say how sure that is"
     spread = f"(95 % {low:+.{digits}f} to {high:+.{digits}f})"
     once = "each was trained once, and another training.seed may turn a small gain round"
+    if abs(difference.mean) < 10.0**-study.measure.digits:
+        return f"{where} {spread}: nothing that counts; keep the settings as they are"
     if low > 0:
         return f"{where} {spread}: better than as it is, on such examples; {once}"
     if high < 0:
@@ -179,34 +181,22 @@ class Section:
 
 def sections(study: StudyFolder) -> list[Section]:
     """Return the pictures that the trials so far give."""
-    show, keys = optuna.visualization, list(study.plan.search.vary)
-    title, of = study.measure.title, study.study
+    show, keys, of = optuna.visualization, list(study.plan.search.vary), study.study
+    named: dict[str, Any] = {"params": keys, "target_name": study.measure.title}
+    history = show.plot_optimization_history(of, target_name=study.measure.title)
+    drawn = [
+        Section("History", "Each trial made to its end, and the best so far.", history),
+        Section("Learning", "All validations; trials that were given up end early.", show.plot_intermediate_values(of)),
+    ]
     full = [t for t in study.trials if t.state == TrialState.COMPLETE and set(t.params) >= set(keys)]
-    drawn = [Section("History", "Each trial made to its end, and the best so far.",
-                     show.plot_optimization_history(of, target_name=title)),
-             Section("Learning", "Validations of all trials; those that were given up end early.",
-                     show.plot_intermediate_values(of))]  # fmt: skip
     if len(full) >= 2:
-        drawn.append(
-            Section(
-                "One by one", "Each setting against the result.", show.plot_slice(of, params=keys, target_name=title)
-            )
-        )
+        drawn.append(Section("One by one", "Each setting against the result.", show.plot_slice(of, **named)))
     if len(full) >= 4 and len(keys) >= 2:
-        drawn.append(
-            Section(
-                "Two by two",
-                "Between the points the colours are guesses.",
-                show.plot_contour(of, params=keys, target_name=title),
-            )
-        )
-        drawn.append(
-            Section(
-                "What matters",
-                "Shares of the variance (fANOVA); rough below about 20 trials.",
-                show.plot_param_importances(of, params=keys, target_name=title),
-            )
-        )
+        shares = show.plot_param_importances(of, evaluator=optuna.importance.PedAnovaImportanceEvaluator(), **named)
+        drawn += [
+            Section("Two by two", "Between the points the colours are guesses.", show.plot_contour(of, **named)),
+            Section("What matters", "Shares of the variance (PED-ANOVA); rough below about 20 trials.", shares),
+        ]
     return drawn
 
 

@@ -113,8 +113,8 @@ class StudyFolder:
         with alone(self.folder / ASKING):
             if len(self.begun) >= n_trials:
                 return None
-            # A seed for each trial: a study that goes on must not draw again what it drew at its beginning.
-            self.study.sampler = self._sampler(len(self.study.get_trials(deepcopy=False)))
+            # A seed for each trial: a study that goes on must draw what it would have drawn next, not its first again.
+            self.study.sampler = self._sampler(len(self.trials))
             trial = self.study.ask()
             labels = self._usual_labels() if trial.user_attrs.get("is_usual") else self.plan.search.vary
             values = {key: self._drawn(trial, key) for key in labels}
