@@ -243,17 +243,22 @@ def test_hopeless_trials_are_given_up(tmp_path, search, shown, monkeypatch):
     assert "given up after 2 steps" in table(study)[1]["ending"]
 
 
-def test_what_is_worse_than_the_median_is_given_up_after_its_share_of_steps(tmp_path, search, shown):
-    prune = {"after_trials": 1, "after_share": 0.4}
-    vary = {"optimiser.lr": {"choices": [3e-3, 1e-12]}}
-    words = ("optimiser.lr=3e-3", "training.steps=8", "schedule.kind=constant")
-    study = tune(search(vary, *words, prune=prune), tmp_path / "study", shown, n_trials=5)
-    slow = [trial for trial in study.trials if trial.params["optimiser.lr"] == 1e-12]
-    assert slow
-    assert {trial.state.name for trial in slow} == {"PRUNED"}
-    assert {trial.last_step for trial in slow} == {4}
-    study = tune(search(vary, *words, prune=None), tmp_path / "other", shown, n_trials=5)
-    assert set(states(study)) == {"COMPLETE"}
+@pytest.mark.parametrize("is_pruned", [True, False])
+def test_what_is_worse_than_the_median_is_given_up_after_its_share_of_steps(tmp_path, search, is_pruned):
+    prune = {"after_trials": 1, "after_share": 0.4} if is_pruned else None
+    (tmp_path / "study").mkdir()
+    study = StudyFolder(tmp_path / "study", search(RATE, "training.steps=8", prune=prune))
+
+    def asked_to_end(values):
+        trial, _ = study.next_trial(9)
+        reports = tuning.Reports(study, trial)
+        answers = [reports(step, {"si_sdr_i": value}) for step, value in zip((2, 4, 6, 8), values, strict=True)]
+        study.study.tell(trial, reports.best)
+        return answers
+
+    assert asked_to_end([1, 2, 3, 4]) == [False] * 4  # nothing to compare with
+    assert asked_to_end([0, 1, 2, 3]) == [False, is_pruned, is_pruned, False]  # at the last step it is too late
+    assert asked_to_end([0, 9, 0, 0]) == [False] * 4  # its best so far counts
 
 
 FAULTS = {
