@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from resound.classic.chain import ClassicConfig
-from resound.config import load_config, read_yaml, validated
+from resound.config import load_config, read_yaml, set_dotted, validated, value_at
 from resound.errors import ConfigError, did_you_mean, one_line
 
 
@@ -153,3 +153,26 @@ def test_the_nearest_name_is_offered_only_when_it_is_near():
 
 def test_controls_in_a_message_are_spelled_out():
     assert one_line("a\nb\x1b[31m\udcff é 音") == "a\\nb\\x1b[31m\\udcff é 音"
+
+
+def test_a_number_in_a_key_is_an_item_of_a_list():
+    values = {"loss": [{"kind": "l1"}, {"kind": "mse", "sizes": [1, 2]}]}
+    set_dotted(values, "loss.1.weight=0.5")
+    set_dotted(values, "loss.1.sizes.0=7")
+    assert values == {"loss": [{"kind": "l1"}, {"kind": "mse", "sizes": [7, 2], "weight": 0.5}]}
+    assert value_at(values, "loss.1.sizes.1") == 2
+    assert value_at(values, "loss.2.sizes") is value_at(values, "loss.kind") is value_at(values, "loss.0.x.y") is None
+
+
+@pytest.mark.parametrize("key", ["loss.2.weight", "loss.-1.weight", "loss.weight", "loss.x.weight"])
+def test_an_item_that_a_list_has_not_is_refused(key):
+    with pytest.raises(ConfigError, match=rf"^{key}: .* is no item of that list; there are those from 0 to 1$"):
+        set_dotted({"loss": [{"kind": "l1"}, {"kind": "mse"}]}, f"{key}=1")
+    with pytest.raises(ConfigError, match="there are none"):
+        set_dotted({"loss": []}, f"{key}=1")
+
+
+def test_a_number_in_a_key_of_a_mapping_is_a_name():
+    values: dict = {}
+    set_dotted(values, "a.0=1")
+    assert values == {"a": {"0": 1}}

@@ -112,9 +112,9 @@ def run_network(network: Network, waveform: NDArray) -> NDArray:
         return network(torch.from_numpy(waveform)).numpy()
 
 
-def use_all_cores() -> None:
-    """Let torch work on all cores of this machine: for a program that runs one network at a time."""
-    torch.set_num_threads(os.cpu_count() or 1)
+def use_all_cores(shared_by: int = 1) -> None:
+    """Let torch work on all cores of this machine, or on a share of them beside processes that do the same."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // shared_by))
 
 
 def read_about(folder: Path) -> dict[str, Any]:

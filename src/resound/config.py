@@ -92,21 +92,54 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def set_dotted(values: dict[str, Any], word: str) -> None:
-    """Set ``a.b=value`` in a nested mapping; the value is read as YAML, so 18 is a number and [a, b] a list."""
+    """Set ``a.b=value`` in nested settings; the value is read as YAML, so 18 is a number and [a, b] a list."""
     key, equals, text = word.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"{word!r} is not a setting; write key=value, such as dehiss.max_reduction_db=18")
     if not text.strip():
         raise ConfigError(f"{key}: has no value; write one after the '=', null for none")
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"{key}: {parent!r} is a single value, it has no settings of its own")
     try:
-        values[last] = yaml.load(text, Loader)
+        value = yaml.load(text, Loader)
     except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date that does not exist
         raise ConfigError(f"{key}: {text!r} cannot be read as a value; put it in quotes") from None
+    set_value(values, key.strip(), value)
+
+
+def set_value(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set ``a.b`` in nested settings; a number stands for an item of a list, which must be there: ``loss.0.weight``.
+
+    Raises `ConfigError`.
+    """
+    *parents, last = key.split(".")
+    place: Any = values
+    for number, parent in enumerate(parents):
+        place = place[_index(place, parent, key)] if isinstance(place, list) else place.setdefault(parent, {})
+        if not isinstance(place, dict | list):
+            raise ConfigError(
+                f"{key}: {'.'.join(parents[: number + 1])!r} is a single value, it has no settings of its own"
+            )
+    place[_index(place, last, key) if isinstance(place, list) else last] = value
+
+
+def value_at(values: dict[str, Any], key: str) -> Any:
+    """Return what is at ``a.b`` in nested settings, None where nothing is."""
+    place: Any = values
+    for part in key.split("."):
+        if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
+            place = place[int(part)]
+        elif isinstance(place, dict):
+            place = place.get(part)
+        else:
+            return None
+    return place
+
+
+def _index(items: list[Any], part: str, key: str) -> int:
+    """Return which item of a list a part of a key means."""
+    if part.isdecimal() and int(part) < len(items):
+        return int(part)
+    there = f"those from 0 to {len(items) - 1}" if items else "none"
+    raise ConfigError(f"{key}: {part!r} is no item of that list; there are {there}")
 
 
 def explain(fault: Any, model: type[BaseModel]) -> str:

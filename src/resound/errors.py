@@ -81,3 +81,17 @@ def train_extra() -> Iterator[None]:
         raise ModelError(
             f"networks need {package}, which is not installed; run: pip install 'resound[train]'"
         ) from None
+
+
+@contextmanager
+def tune_extra() -> Iterator[None]:
+    """Turn the lack of a package that searches need into one line with the remedy, around what imports it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in ("optuna", "plotly"):
+            raise
+        raise ConfigError(
+            f"searches need {package}, which is not installed; run: pip install 'resound[train,tune]'"
+        ) from None

@@ -18,7 +18,21 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import typer
 from typer.core import TyperGroup
 
-from resound.cli import corpus, degrade, demo, harvest, import_, info, models, prepare, restore, rooms, separate, train
+from resound.cli import (
+    corpus,
+    degrade,
+    demo,
+    harvest,
+    import_,
+    info,
+    models,
+    prepare,
+    restore,
+    rooms,
+    separate,
+    train,
+    tune,
+)
 from resound.errors import ResoundError, one_line
 
 ORDER = (
@@ -34,6 +48,7 @@ ORDER = (
     "models",
     "import",
     "train",
+    "tune",
 )
 
 
@@ -66,6 +81,7 @@ app.command("rooms")(rooms.command)
 app.add_typer(models.app, name="models")
 app.command("import")(import_.command)
 app.command("train")(train.command)
+app.command("tune")(tune.command)
 
 
 def _print_version(wanted: bool) -> None:

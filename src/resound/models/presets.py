@@ -27,6 +27,7 @@ class Preset(BaseModel):
     about: str  # whose configuration, and what it is known for
     train: dict[str, Any] = Field(default_factory=dict)  # how it is trained: see `resound.training.config`
     quick: dict[str, Any] = Field(default_factory=dict)  # what differs in the small form, for minutes on a processor
+    search: str = "optimiser"  # over its settings, which `resound tune` makes: see `resound.training.search`
 
     def build(self) -> Network:
         """Return a fresh network.  Raises `ModelError`."""

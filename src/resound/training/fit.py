@@ -30,7 +30,7 @@ from resound.training.keeper import Keeper, average_of
 from resound.training.listening import Listening
 from resound.training.memory import advice_for, is_out_of_memory
 from resound.training.run_folder import RunFolder
-from resound.training.session import Outcome, Session, Shown
+from resound.training.session import AfterValidation, Outcome, Session, Shown
 from resound.training.stopping import deaf_to_signals, stoppable
 from resound.training.tasks import Task, task_of
 from resound.training.trackers import open_tracker
@@ -77,14 +77,17 @@ def train(
     force: Sequence[str] = (),
     checks: Sequence[Check] = (),
     command: Sequence[str] = (),
+    after_validation: AfterValidation | None = None,
+    shared_by: int = 1,
 ) -> Outcome:
     """Train a network as a config says, in a run folder, and return how it ended.
 
-    With ``resume`` the run in the folder goes on from its last checkpoint.  Raises `ConfigError`, `InputError`,
-    `OutputError` and `TrainingError`.
+    With ``resume`` the run in the folder goes on from its last checkpoint.  ``after_validation`` hears the step and the
+    metrics of each validation; where it returns True the run ends there.  ``shared_by`` so many trainings, this machine
+    gives each its share of the cores.  Raises `ConfigError`, `InputError`, `OutputError` and `TrainingError`.
     """
     rank, n_ranks = ranks(config)
-    use_all_cores()
+    use_all_cores(shared_by)
     network = initial_network(config)
     dataset = ExampleDataset(config.mixing)
     run = RunFolder(folder, config, is_writer=rank == 0)
@@ -119,11 +122,12 @@ def train(
         raise TrainingError(f"{folder}: has made its {n_done} steps; give more by training.steps=N")
     tracker = open_tracker(config.tracker if rank == 0 else "none", folder, first_step=n_done)
     with stoppable(say.line) as stop:
-        session = Session(config, run, keeper, judge, listening, tracker, say, stop, state)
+        session = Session(config, run, keeper, judge, listening, tracker, say, stop, state, after_validation)
         try:
             fit(task, session, loader_of(dataset, config, n_done, rank, n_ranks), config, n_ranks)
         finally:
             tracker.close()
+        session.outcome.is_interrupted = stop.is_asked
     say.line(f"{session.outcome.reason}; {counted(session.outcome.n_steps, 'step')} in all")
     if config.checkpoints.average and session.outcome.is_finished and rank == 0:
         say.line(keep_average(keeper, network, judge, run))

@@ -101,6 +101,13 @@ class Keeper:
         self.last = name
         self._write_index()
 
+    def drop(self, *, best: bool) -> None:
+        """Remove the last checkpoint of a run that will not go on, and its best ones too if so asked."""
+        self.last = None
+        if best:
+            self.best = []
+        self._write_index()
+
     def state(self) -> dict[str, Any]:
         """Return the state to go on from.  Raises `TrainingError`."""
         if self.last is None:
@@ -111,6 +118,10 @@ class Keeper:
         """Return what the checkpoints will take on disk at most, one more being written included."""
         weights = BYTES_PER_PARAMETER * n_parameters(network)
         return (self.n_best + 1) * weights + 2 * 5 * weights  # last: weights, network, two moments, a running mean
+
+    def kept_bytes(self, network: Network) -> int:
+        """Return what the best checkpoints take."""
+        return self.n_best * BYTES_PER_PARAMETER * n_parameters(network)
 
     def check_space(self, network: Network) -> None:
         """Raise `OutputError` if the disk has no room for the checkpoints."""

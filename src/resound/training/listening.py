@@ -38,6 +38,8 @@ class Listening:
 
     def __call__(self, network: Network, device: torch.device, step: int, tracker: Tracker) -> None:
         """Write the sounds of a step, and at the first time what they were made from."""
+        if not self._given:
+            return
         folder = self._folder / f"step-{step:06}"
         folder.mkdir(parents=True, exist_ok=True)
         was_training = network.training

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,6 +27,8 @@ from resound.training.trackers import Tracker
 
 TIMED_STEPS = 20  # after so many the time of the whole is told
 SMOOTHED_STEPS = 100  # over which the time left is estimated
+
+AfterValidation = Callable[[int, dict[str, float]], bool]  # step and metrics in; whether the run should end there
 
 
 class Shown(Protocol):
@@ -46,6 +49,7 @@ class Outcome:
 
     reason: str  # in words
     is_finished: bool = False  # nothing is left to do
+    is_interrupted: bool = False  # someone asked to stop
     n_steps: int = 0
     minutes: float = 0.0  # of this session
     validations: list[dict[str, float]] = field(default_factory=list)
@@ -65,10 +69,12 @@ class Session(lightning.Callback):
         shown: Shown,
         stop: StopRequest,
         state: dict[str, Any] | None,
+        after_validation: AfterValidation | None = None,
     ) -> None:
         self.config, self.folder, self.keeper, self.judge = config, folder, keeper, judge
         self.listening, self.tracker, self.shown, self.stop = listening, tracker, shown, stop
         self._state = state  # to go on from
+        self._after_validation = after_validation
         self.n_without_gain = 0
         self.outcome = Outcome("not begun")
         self._began = time.monotonic()
@@ -134,6 +140,9 @@ class Session(lightning.Callback):
             self._tell_validation(step, summary, metrics)
             self.listening(task.judged, task.device, step, self.tracker)
         self.outcome.validations.append({"step": float(step), **metrics})
+        ends = self._after_validation is not None and trainer.is_global_zero and self._after_validation(step, metrics)
+        if self._agreed(trainer, ends):
+            return "ended after a validation, as asked"
         most = self.config.checkpoints.stop_after
         if most is not None and self.n_without_gain >= most:
             return f"{most} validations without gain: early stopping"
