@@ -179,7 +179,10 @@ def _facts_lines(facts: Facts, speed: dict[str, Any]) -> Iterable[tuple[str, ...
     )
     if facts.hop_ms is not None:
         yield "stream", f"in multiples of {facts.hop_ms:.4g} ms"
-    yield "level", "twice in, twice out" if facts.follows_level else "one of its own: what it does changes with loudness"
+    yield (
+        "level",
+        "twice in, twice out" if facts.follows_level else "one of its own: what it does changes with loudness",
+    )
     yield "training step", f"at least {facts.training_memory_mb:,.0f} MB ({STEP})"
     if speed:
         threads = f"on {speed['threads']} thread{'s' if speed['threads'] > 1 else ''}"
