@@ -120,6 +120,7 @@ def test_a_model_on_disk_is_shown_with_its_licence(tmp_path, resound):
     ended = resound("models", "show", tmp_path / "mine")
     assert ended.status == 0
     assert ended.stdout.splitlines()[0] == "licence: CC0"
+    assert json.loads(resound("models", "show", tmp_path / "mine", "--json").stdout)["licence"] == "CC0"
 
 
 @pytest.mark.parametrize(

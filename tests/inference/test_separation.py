@@ -147,6 +147,16 @@ def test_what_lies_above_the_network_is_in_no_voice():
     assert -40 < report.rest_db < -3
 
 
+def test_what_is_too_short_for_the_networks_rate_is_in_no_voice():
+    class Whole(AtAnotherRate):
+        sample_rate, context = 1000, 500
+
+    sources = np.ones((2, 2))  # two samples: a quarter of one there
+    report = SeparationReport()
+    assert not separated(sources, Whole(sources), report=report).any()
+    assert report.rest_db == 0
+
+
 def test_silence_stays_silent():
     class Silent(AtAnotherRate):
         pass

@@ -66,8 +66,8 @@ def show_command(
         told = {**about, **facts.as_dict(), **speed, "config": config}
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return
-    for line in about.values():
-        typer.echo(line)
+    for key, text in about.items():
+        typer.echo(text if key == "about" else f"{key}: {text}")
     typer.echo(table(_facts_lines(facts, speed)))
 
 
@@ -131,7 +131,7 @@ def _chosen(name: str, preset: str | None, words: Sequence[str]) -> tuple[str, d
 
         told = read_about(Path(name))
         network, config = told["name"], dict(told["config"])
-        about = {key: f"{key}: {told[key]}" for key in ("licence", "source") if told.get(key)}
+        about = {key: told[key] for key in ("licence", "source") if told.get(key)}
         if words or preset:
             raise ConfigError(f"{name}: has weights of one size; leave out {words[0] if words else '--preset'}")
     elif name in MODELS:

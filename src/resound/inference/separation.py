@@ -233,12 +233,15 @@ def separated(block: Samples, separator: Separator, sample_rate: int) -> Voices:
     """Return ``(voice, channel, time)`` of ``(channel, time)`` at a sample rate which need not be the separator's."""
     if separator.sample_rate == sample_rate:
         return separator.process(block)
-    voices = separator.process(resampled(block, sample_rate, separator.sample_rate))
+    fitted = np.zeros((separator.n_sources, *block.shape))
+    inside = resampled(block, sample_rate, separator.sample_rate)
+    if not inside.size:  # one sample or two are none at a rate so much lower: all of it is rest
+        return fitted
+    voices = separator.process(inside)
     rows = resampled(voices.reshape(-1, voices.shape[-1]), separator.sample_rate, sample_rate)
-    fitted = np.zeros((len(rows), block.shape[1]))
     n_common = min(rows.shape[1], block.shape[1])
-    fitted[:, :n_common] = rows[:, :n_common]
-    return fitted.reshape(*voices.shape[:2], -1)
+    fitted[..., :n_common] = rows[:, :n_common].reshape(*voices.shape[:2], -1)
+    return fitted
 
 
 class Levels:
