@@ -95,7 +95,7 @@ def set_dotted(values: dict[str, Any], word: str) -> None:
     """Set ``a.b=value`` in nested settings; the value is read as YAML, so 18 is a number and [a, b] a list."""
     key, equals, text = word.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"{word!r} is not a setting; write key=value, such as dehiss.max_reduction_db=18")
+        raise ConfigError(f"{word!r} is not a setting; write key=value")
     if not text.strip():
         raise ConfigError(f"{key}: has no value; write one after the '=', null for none")
     try:

@@ -51,6 +51,28 @@ def test_results_are_left_out_of_the_next_run(resound, model, meeting):
     assert [told["status"] for told in json.loads(ended.stdout)] == ["skipped"]
 
 
+def test_a_run_that_ended_between_two_names_is_made_again(resound, model, meeting):
+    resound("separate", "meeting.wav", "--model", model)
+    meeting.with_name("meeting_2.wav").unlink()
+    assert resound("separate", "meeting.wav", "--model", model, "--skip-existing").status == 0
+    assert read_sound(meeting.with_name("meeting_2.wav")).shape == (2, 8000)
+    write_wav(meeting.with_name("other_1.wav"))  # of somebody else
+    write_wav(meeting.with_name("other.wav"))
+    ended = resound("separate", "other.wav", "--model", model, "--skip-existing")
+    assert (ended.status, "exists already" in ended.stderr) == (1, True)
+
+
+def test_what_was_not_asked_for_then_is_made_now(resound, model, meeting):
+    resound("separate", "meeting.wav", "--model", model)
+    assert resound("separate", "meeting.wav", "--model", model, "--rest", "--skip-existing").status == 0
+    assert meeting.with_name("meeting_rest.wav").exists()
+
+
+def test_a_folder_may_have_a_dot_in_its_name(resound, model, meeting):
+    assert resound("separate", "meeting.wav", "--model", model, "-o", "out.v2").status == 0
+    assert (meeting.parent / "out.v2/meeting_1.wav").exists()
+
+
 def test_a_folder_keeps_its_structure(resound, model, here):
     for name in ("talks/a.wav", "talks/deep/b.wav"):
         write_wav(here / name)
@@ -69,7 +91,7 @@ def test_the_same_input_gives_the_same_voices(resound, model, meeting):
 
 def test_voices_that_hold_next_to_nothing_are_told(resound, model, meeting):
     ended = resound("separate", "meeting.wav", "--model", model)  # an untrained network, on noise
-    assert "the model does not suit this recording" in ended.stderr
+    assert "% of the energy; the model does not suit this recording" in ended.stderr
 
 
 def test_an_excerpt_is_separated(resound, model, meeting):

@@ -141,6 +141,33 @@ def test_a_wrong_shape_is_told(network, shape):
         network(torch.zeros(shape))
 
 
+@pytest.mark.parametrize(
+    "wrong", [torch.zeros(1, 1, 99).double(), torch.zeros(1, 1, 99).numpy()], ids=["double", "numpy"]
+)
+def test_a_wrong_type_is_told(network, wrong):
+    if network.config.n_channels != 1:
+        pytest.skip("the shape would be told first")
+    with pytest.raises(ModelError, match="expects"):
+        network(wrong)
+
+
+TOO_LARGE = {
+    "conv_tasnet": {"n_filters": 10**12},
+    "demucs": {"hidden": 10**9, "max_hidden": 10**9},
+    "wave_u_net": {"extra_filters": 10**9},
+    "gatewave": {"hidden": 10**9},
+    "tf_gridnet": {"embedding": 10**9},
+    "two_stage_unet": {"widths": [10**9] * 7},
+    "timbre": {"widths": [10**9] * 4},
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sizes_beyond_all_memory_are_told(name):
+    with pytest.raises(ConfigError, match="takes more memory than there is"):
+        build(name, **TOO_LARGE[name])
+
+
 def test_samples_that_are_no_numbers_are_refused(network):
     x = sound(network, 1000)
     x[..., 500] = float("nan")
@@ -197,6 +224,24 @@ def test_the_stream_is_the_whole_to_the_last_sample(causal_network, n_hops, n_sa
     latency = causal_network.latency_samples
     stream = torch.cat(parts, dim=-1)[..., latency : latency + n_samples]
     torch.testing.assert_close(stream, whole, atol=2e-6, rtol=1e-4)
+
+
+WRONG_FRAMES = {
+    "two axes": lambda network: torch.zeros(1, network.hop_samples),
+    "another number of channels": lambda network: torch.zeros(1, 7, network.hop_samples),
+    "no samples": lambda network: torch.zeros(1, network.config.n_channels, 0),
+    "no whole hop": lambda network: torch.zeros(1, network.config.n_channels, network.hop_samples + 1),
+    "whole numbers": lambda network: torch.zeros(1, network.config.n_channels, network.hop_samples, dtype=torch.int64),
+    "another type": lambda network: torch.zeros(1, network.config.n_channels, network.hop_samples).double(),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_FRAMES)
+def test_a_wrong_frame_is_told(causal_network, case):
+    if causal_network.hop_samples == 1 and case == "no whole hop":
+        pytest.skip("every number of samples is whole hops")
+    with pytest.raises(ModelError, match="expects"):
+        causal_network.step(WRONG_FRAMES[case](causal_network), causal_network.init_state(1))
 
 
 def test_a_step_leaves_its_state_alone(causal_network):

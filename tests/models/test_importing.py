@@ -157,3 +157,35 @@ def test_weights_of_something_else_are_one_line(tmp_path, origin):
         import_weights(plain(tmp_path / "a.pth"), origin, small)
     assert str(caught.value).startswith(f"{tmp_path / 'a.pth'}: ")
     assert "\n" not in str(caught.value)
+
+
+def asteroid_package(**changes):
+    """A package of asteroid's form, all of it but for the changes."""
+    args = {"n_src": 2, "n_filters": 8, "kernel_size": 4, "stride": 2, "bn_chan": 4, "hid_chan": 4, "skip_chan": 4}
+    return {"model_name": "ConvTasNet", "model_args": args, "state_dict": {"a": torch.ones(2)}} | changes
+
+
+STRANGE = {
+    "arguments that are a list": asteroid_package(model_args=["n_src", 2]),
+    "arguments that are a text": asteroid_package(model_args="n_src=2"),
+    "a norm that is a list": asteroid_package(model_args={"n_src": 2, "norm_type": ["gLN"]}),
+    "a text for a tensor": asteroid_package(state_dict={"a": "weights"}),
+    "no weights": asteroid_package(state_dict={}),
+    "weights without values": asteroid_package(state_dict={"a": torch.ones(2, device="meta")}),
+    "sparse weights": asteroid_package(state_dict={"a": torch.eye(3).to_sparse()}),
+    "whole numbers": asteroid_package(state_dict={"a": torch.arange(4)}),
+    "complex numbers": asteroid_package(state_dict={"a": torch.ones(3, dtype=torch.complex64)}),
+    "no numbers": asteroid_package(state_dict={"a": torch.full((2,), float("nan"))}),
+    "a vector for a filterbank": asteroid_package(state_dict={"encoder.filterbank._filters": torch.ones(8)}),
+    "more than there is memory": asteroid_package(model_args={"n_src": 2, "n_filters": 10**12}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("case", STRANGE)
+def test_a_package_of_another_form_is_one_line(tmp_path, case):
+    torch.save(STRANGE[case], tmp_path / "strange.pth")
+    with pytest.raises((ModelError, ConfigError)) as told:
+        import_weights(tmp_path / "strange.pth", "asteroid")
+    assert "strange.pth" in str(told.value)
+    assert "\n" not in str(told.value)

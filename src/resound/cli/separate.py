@@ -89,10 +89,11 @@ def outcome_of(plan: VoiceFiles, separate: Any, advance: Any, *, skip_existing: 
     from resound.errors import ResoundError
 
     told: dict[str, Any] = {"status": "separated", "input": str(plan.source), "error": None, "report": None}
-    if skip_existing and all(path.exists() for path in plan.outputs):
+    if skip_existing and plan.is_done:
         return told | {"status": "skipped"}
+    again = {"overwrite": True} if skip_existing and plan.is_begun else {}  # an earlier run ended between two names
     try:
-        report = separate(plan, progress=lambda done, in_all: advance(plan, done, in_all))
+        report = separate(plan, progress=lambda done, in_all: advance(plan, done, in_all), **again)
     except ResoundError as error:
         return told | {"status": "failed", "error": str(error)}
     return told | {"report": asdict(report)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from resound.audio import atomic, files
-from resound.audio.files import VIDEO_SUFFIXES
+from resound.audio.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from resound.audio.formats import Reader, Writer
 from resound.dsp.levels import LevelMeter
 from resound.errors import ConfigError, InputError
@@ -50,6 +51,17 @@ class VoiceFiles:
         """All sound files to write."""
         return [*self.outputs, *([self.rest] if self.rest else [])]
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all of them are there."""
+        return all(path.exists() for path in self.all)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether those of them that are there were made by separating, so that they may be made again."""
+        there = [path for path in self.outputs if path.exists()]
+        return bool(there) and all(is_sidecar(sidecar_path(path)) for path in there)
+
 
 @dataclass(frozen=True)
 class Excerpt:
@@ -61,9 +73,9 @@ class Excerpt:
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for what is no part of a recording."""
-        if not self.start_seconds >= 0:
+        if not 0 <= self.start_seconds < math.inf:
             raise ConfigError(f"start is {self.start_seconds:g} s; give 0 or more")
-        if self.duration_seconds is not None and not self.duration_seconds > 0:
+        if self.duration_seconds is not None and not 0 < self.duration_seconds < math.inf:
             raise ConfigError(f"duration is {self.duration_seconds:g} s; give more than 0, or leave it out")
 
 
@@ -108,7 +120,7 @@ def plan_voices(
     """
     excerpt = excerpt or Excerpt()
     part = excerpt_suffix(excerpt.start_seconds, excerpt.duration_seconds)
-    if output is not None and output.suffix and not output.is_dir():
+    if output is not None and (output.is_file() or output.suffix.lower() in AUDIO_SUFFIXES | VIDEO_SUFFIXES):
         raise ConfigError(f"{output}: is one file's name, for {n_voices} voices; give a folder with -o")
     plans: dict[Path, VoiceFiles] = {}
     for source, root in (item for word in inputs for item in expand(word)):
@@ -224,8 +236,8 @@ def _doubts(told: SeparationReport, separator: NetworkSeparator, reader: Reader)
         )
     if told.rest_db is not None and told.rest_db > MOST_REST_DB:
         doubts.append(
-            f"{reader.path}: the voices leave out most of what is heard ({told.rest_db:.1f} dB of it is in none); the "
-            "model does not suit this recording"
+            f"{reader.path}: the voices leave out {10 ** (told.rest_db / 10):.0%} of the energy; the model does not "
+            "suit this recording"
         )
     if separator.sample_rate < reader.format.sample_rate:
         doubts.append(

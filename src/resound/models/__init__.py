@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from resound.config import explain
-from resound.errors import ConfigError, ModelError, did_you_mean
+from resound.errors import ConfigError, ModelError, did_you_mean, one_line
 from resound.models.conv_tasnet import ConvTasNet, ConvTasNetConfig
 from resound.models.demucs import Demucs, DemucsConfig
 from resound.models.gatewave import GateWave, GateWaveConfig
@@ -22,6 +22,7 @@ from resound.models.timbre import Timbre, TimbreConfig
 from resound.models.two_stage_unet import TwoStageUNet, TwoStageUNetConfig
 from resound.models.wave_u_net import WaveUNet, WaveUNetConfig
 
+TOO_LARGE = ("allocate memory", "out of memory", "overflow", "too large")  # what torch says of such sizes
 # Every network by the name it has in presets and checkpoints.
 MODELS: dict[str, tuple[type[Network], type[NetworkConfig]]] = {
     "conv_tasnet": (ConvTasNet, ConvTasNetConfig),
@@ -34,13 +35,17 @@ MODELS: dict[str, tuple[type[Network], type[NetworkConfig]]] = {
 }
 
 
-def build(name: str, **config: Any) -> Network:
+def build(name: str, /, **config: Any) -> Network:
     """Return a fresh network.  Raises `ModelError` for an unknown name and `ConfigError` for impossible sizes."""
-    if name not in MODELS:
-        hint = did_you_mean(name, MODELS) or f"; there are {', '.join(MODELS)}"
-        raise ModelError(f"{name}: no such network{hint}")
+    if not isinstance(name, str) or name not in MODELS:
+        hint = did_you_mean(str(name), MODELS) or f"; there are {', '.join(MODELS)}"
+        raise ModelError(f"{one_line(name)}: no such network{hint}")
     network_class, config_class = MODELS[name]
     try:
         return network_class(config_class.model_validate(config))
     except ValidationError as error:
         raise ConfigError(f"{name}: " + "; ".join(explain(fault, config_class) for fault in error.errors())) from None
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        if not any(sign in str(error).lower() for sign in TOO_LARGE):
+            raise
+        raise ConfigError(f"{name}: takes more memory than there is at these sizes; make them smaller") from None

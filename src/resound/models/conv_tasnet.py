@@ -202,8 +202,7 @@ class ConvTasNet(Network):
         as it was.
         """
         config, n_samples, late = self.config, frame.shape[-1], self.latency_samples
-        if n_samples == 0 or n_samples % config.stride:
-            raise ModelError(f"ConvTasNet: step expects a multiple of {config.stride} samples, got {n_samples}")
+        self.check_frame(frame, config.stride)
         waveform = torch.cat([state["waveform"], frame], dim=-1)
         encoded = self._encode(waveform)
         clock = Clock(state["n_frames"], encoded.shape[1])

@@ -255,8 +255,7 @@ class Demucs(Network):
         The time is any multiple of ``hop_samples``.  `state` is left as it was.
         """
         hop = self.hop_samples
-        if frame.ndim != 3 or frame.shape[-1] == 0 or frame.shape[-1] % hop:
-            raise ModelError(f"Demucs: step expects (batch, channel, a multiple of {hop}), got {tuple(frame.shape)}")
+        self.check_frame(frame, hop)
         return _step(self, frame, state)
 
     def flush(self, state: State) -> Tensor:

@@ -129,8 +129,7 @@ class GateWave(Network):
         The time is any multiple of ``hop_samples``.  `state` is left as it was.
         """
         n_samples, hop = frame.shape[-1], self.hop_samples
-        if n_samples == 0 or n_samples % hop:
-            raise ModelError(f"GateWave: step expects a multiple of {hop} samples, got {n_samples}")
+        self.check_frame(frame, hop)
         following: dict[str, Any] = {"n_samples": state["n_samples"] + n_samples}
         x, scale, following["energy"] = self._normalise(frame, state["energy"], state["n_samples"])
         skips, kept = [], []

@@ -91,15 +91,40 @@ class Network(nn.Module):
     def check(self, waveform: Tensor) -> None:
         """Raise `ModelError` for an input of the wrong shape, without samples, or with samples that are no numbers."""
         name, n_channels = type(self).__name__, self.config.n_channels
+        if not isinstance(waveform, Tensor):
+            raise ModelError(
+                f"{name}: expects a torch tensor, got {type(waveform).__name__}; torch.from_numpy makes one"
+            )
         shape = tuple(waveform.shape)
         if waveform.ndim != 3 or shape[1] != n_channels:
             raise ModelError(f"{name}: expects (batch, {n_channels}, time), got {shape}; reshape or mix the channels")
         if waveform.numel() == 0:
             raise ModelError(f"{name}: expects at least one sample, got {shape}; leave the empty recording out")
-        if not waveform.is_floating_point():
-            raise ModelError(f"{name}: expects floating point, full scale ±1, got {waveform.dtype}; convert it")
+        self._check_type(waveform)
         if not self.training and not bool(torch.isfinite(waveform).all()):
             raise ModelError(f"{name}: the input holds NaN or infinite samples; mend the recording")
+
+    def check_frame(self, frame: Tensor, hop_samples: int) -> None:
+        """Raise `ModelError` for what a stream cannot take: another shape, no whole hops, another type.
+
+        Values are not looked at: that would take as long as some networks do.
+        """
+        if is_traced():
+            return
+        n_channels, shape = self.config.n_channels, tuple(frame.shape)
+        if frame.ndim != 3 or shape[1] != n_channels or shape[2] == 0 or shape[2] % hop_samples:
+            raise ModelError(
+                f"{type(self).__name__}: step expects (batch, {n_channels}, a multiple of {hop_samples}), got {shape}"
+            )
+        self._check_type(frame)
+
+    def _check_type(self, waveform: Tensor) -> None:
+        """Raise `ModelError` unless it has the type of the weights, or one that autocast makes of it."""
+        wanted = next(self.parameters()).dtype
+        if not waveform.is_floating_point() or (waveform.dtype == torch.float64 != wanted):
+            raise ModelError(
+                f"{type(self).__name__}: expects {wanted}, full scale ±1, got {waveform.dtype}; convert it"
+            )
 
 
 def n_parameters(network: nn.Module) -> int:

@@ -31,7 +31,6 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resound.errors import ModelError
 from resound.models.kernels.gru import gru
 from resound.models.network import Network, NetworkConfig, State
 
@@ -109,9 +108,7 @@ class Timbre(Network):
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the next samples, late by none: ``(batch, channel, n hops)`` to ``(batch, 1, n hops)``."""
-        n_samples = frame.shape[-1]
-        if n_samples == 0 or n_samples % self.hop_samples:
-            raise ModelError(f"Timbre: step expects a multiple of {self.hop_samples} samples, got {n_samples}")
+        self.check_frame(frame, self.hop_samples)
         return self._run(frame, state)
 
     def flush(self, state: State) -> Tensor:

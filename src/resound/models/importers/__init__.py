@@ -14,9 +14,11 @@ from typing import Any
 
 from resound.config import read_yaml, set_dotted
 from resound.errors import ConfigError, ModelError, did_you_mean, one_line
-from resound.models.importers.reading import is_weights, read_package, weights_and_config
+from resound.models.importers.reading import check_weights, is_weights, read_package, weights_and_config
 from resound.models.network import Network
 
+# What reading something of another form ends in: a list where a mapping should be, a matrix where a kernel should be.
+MISSHAPEN = (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError)
 ORIGINS = ("asteroid", "denoiser", "espnet", "two-stage-unet")
 
 
@@ -41,9 +43,15 @@ def import_weights(path: Path, origin: str, config: Sequence[str] = ()) -> tuple
     try:
         unpack = getattr(module, "unpack", weights_and_config)
         weights, own = (dict(package), {}) if is_weights(package) else unpack(package)
+        check_weights(weights)
         network: Network = getattr(module, f"from_{module_name}")(weights, {**own, **given})
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
+    except MISSHAPEN as error:
+        reason = one_line(f"{type(error).__name__}: {error}")[:100]
+        raise ModelError(
+            f"{path}: does not have the form that {origin} gives its checkpoints ({reason}); check --from and --config"
+        ) from None
     with open(path, "rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     return network.eval(), f"{origin}: {path.name}, SHA-256 {digest}"

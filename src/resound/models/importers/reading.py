@@ -76,6 +76,21 @@ def is_weights(package: Mapping[str, Any]) -> bool:
     return bool(package) and all(isinstance(value, Tensor) for value in package.values())
 
 
+def check_weights(weights: Any) -> None:
+    """Raise `ModelError` unless these are tensors by name, of finite real numbers that are there."""
+    if not isinstance(weights, Mapping) or not weights:
+        raise ModelError("holds no weights by name; save the network's state_dict()")
+    for name, value in weights.items():
+        if not isinstance(value, Tensor):
+            raise ModelError(f"{one_line(name)!r} is {type(value).__name__}, not a tensor; save the state_dict() alone")
+        if value.is_meta or value.layout != torch.strided:
+            raise ModelError(f"{one_line(name)!r} is a tensor without plain values; save it dense, on the processor")
+        if value.is_complex() or not (value.is_floating_point() or value.numel() <= 1):  # counters are whole numbers
+            raise ModelError(f"{one_line(name)!r} holds {value.dtype}, where weights are floating point; save those")
+        if not bool(torch.isfinite(value).all()):
+            raise ModelError(f"{one_line(name)!r} holds NaN or infinite values; the training that gave it had failed")
+
+
 def _read_npz(path: Path) -> dict[str, Tensor]:
     try:
         with np.load(path, allow_pickle=False) as arrays:

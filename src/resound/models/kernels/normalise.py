@@ -108,7 +108,7 @@ def _gradient_of_prelu(d: Tensor, a: Tensor, slope: Tensor) -> tuple[Tensor, Ten
 
 def prelu_of_own(a: Tensor, slope: Tensor | None) -> Tensor:
     """Return the PReLU of a tensor that nobody else holds, in its place where that is possible."""
-    if slope is None or torch.is_grad_enabled() or is_traced():
+    if slope is None or torch.is_grad_enabled() or is_traced() or a.is_meta:
         return _prelu(a, slope)
     return functional.leaky_relu_(a, float(slope))  # fresh memory costs more than the work in it
 
