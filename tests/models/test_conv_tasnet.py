@@ -168,7 +168,7 @@ def test_a_network_that_is_not_causal_does_not_stream():
 
 def test_a_step_of_part_of_a_hop_is_refused():
     network = tiny(norm="cumulative", causal=True)
-    with pytest.raises(ModelError, match="a multiple of 4\), got \(1, 1, 6\)"):
+    with pytest.raises(ModelError, match=r"a multiple of 4\), got \(1, 1, 6\)"):
         network.step(hiss(1, 1, 6), network.init_state(1))
 
 

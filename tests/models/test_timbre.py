@@ -125,5 +125,5 @@ def test_impossible_sizes_are_told(config, message):
 
 @pytest.mark.parametrize("n_samples", [0, 23, 25])
 def test_a_frame_of_another_length_is_told(network, n_samples):
-    with pytest.raises(ModelError, match=f"multiple of 24 samples, got {n_samples}"):
+    with pytest.raises(ModelError, match="a multiple of 24"):
         network.step(sound(n_samples), network.init_state())
