@@ -47,17 +47,35 @@ def command(
     with train_extra():
         from resound.training.config import load_run_config
         from resound.training.fit import train
+        from resound.training.processes import Processes, with_companions
     words = [*(overrides or []), *(f"listen=[{', '.join(map(str, listen))}]" for _ in [0] if listen)]
-    if resume and output is not None and not words and not corpus and config == str(output):
-        config = str(output / "config.yaml")
+    if resume:
+        config, output = run_to_go_on_with(config, output)
     run_config = load_run_config(config, words, corpora=corpus or (), quick=quick)
     if show:
         typer.echo(settings_text(run_config), nl=False)
         return
     folder = output or next_folder(run_config.preset or Path(config).stem)
-    with shown_on_terminal() as shown:
+    with with_companions(run_config.training.n_devices, sys.argv[1:]), shown_on_terminal() as shown:
         outcome = train(run_config, folder, shown, resume=resume, force=force or (), command=sys.argv)
-    typer.echo(f"{folder}  {outcome.n_steps} steps, {outcome.minutes:.1f} min")
+    if Processes.of_environment().is_first:
+        go_on = "" if outcome.is_finished else f"; to go on: resound train {folder} --resume"
+        typer.echo(f"{folder}  {outcome.n_steps} steps, {outcome.minutes:.1f} min{go_on}")
+    if outcome.is_interrupted:
+        raise typer.Exit(130)
+
+
+def run_to_go_on_with(config: str, output: Path | None) -> tuple[str, Path]:
+    """Return the config and the folder of ``--resume``: a run's folder is enough.  Raises `TrainingError`."""
+    from resound.errors import TrainingError
+
+    if Path(config).is_dir() and output in (None, Path(config)):
+        return str(Path(config) / "config.yaml"), Path(config)
+    if output is None:
+        raise TrainingError(
+            f"{config}: is no run's folder; give one, or its folder with -o: resound train RUN --resume"
+        )
+    return config, output
 
 
 def settings_text(config: RunConfig) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from resound.audio.atomic import atomic_file, write_failure
+from resound.audio.atomic import atomic_file, flush, write_failure
 from resound.checkpoint import WEIGHTS, load_weights, save_model
 from resound.errors import OutputError, TrainingError
 from resound.judging.measures import ALL
@@ -53,13 +53,14 @@ class Keeper:
     run: Path
     metric: str
     n_best: int
+    is_writer: bool = True  # of several processes one is; all know what is kept
     best: list[Kept] = field(default_factory=list)  # the best first
     last: str | None = None  # its folder
 
     @classmethod
-    def of(cls, run: Path, metric: str, n_best: int) -> Keeper:
+    def of(cls, run: Path, metric: str, n_best: int, *, is_writer: bool = True) -> Keeper:
         """Return the keeper of a run folder, which may have checkpoints.  Raises `TrainingError`."""
-        keeper = cls(run, metric, n_best)
+        keeper = cls(run, metric, n_best, is_writer)
         path = run / INDEX
         if path.exists():
             try:
@@ -80,26 +81,38 @@ class Keeper:
             return float("inf")
         return ALL[self.metric].badness(self.best[0].value) - ALL[self.metric].badness(value)
 
-    def keep(self, network: Network, step: int, metrics: dict[str, float], about: dict[str, Any]) -> None:
-        """Write a network as a checkpoint if it is among the best, and remove one that is so no longer."""
-        value = metrics.get(self.metric, float("nan"))
-        name = f"{FOLDER}/step-{step:06}"
-        candidates = sorted([*self.best, Kept(step, value, name)], key=self._worth, reverse=True)[: self.n_best]
-        if not any(kept.folder == name for kept in candidates):
-            return
-        self._write(self.run / name, network, step, metrics, about)
-        self.best = candidates
-        self._write_index()
+    def keep(
+        self,
+        network: Network,
+        step: int,
+        state: dict[str, Any],
+        about: dict[str, Any],
+        metrics: dict[str, float] | None = None,
+    ) -> None:
+        """Write a network with all that is needed to go on from it, and once more if it is among the best.
 
-    def keep_last(self, network: Network, step: int, state: dict[str, Any], about: dict[str, Any]) -> None:
-        """Write a network and all that is needed to go on from it."""
-        name = f"{FOLDER}/last-{step:06}"
-        if self.last == name:
-            return
-        folder = self.run / name
-        self._write(folder, network, step, {}, about, state)
-        self.last = name
-        self._write_index()
+        ``metrics`` are those of a validation.  What is listed changes in one move: a run that was killed before goes on
+        as if this had not been tried.
+        """
+        name = f"{FOLDER}/step-{step:06}"
+        best = self.best
+        if metrics is not None:
+            kept = Kept(step, metrics.get(self.metric, float("nan")), name)
+            best = sorted([*self.best, kept], key=self._worth, reverse=True)[: self.n_best]
+        last = f"{FOLDER}/last-{step:06}"
+        if self.is_writer:
+            if any(kept.folder == name for kept in best) and best != self.best:
+                self._write(self.run / name, network, step, metrics or {}, about)
+            if last != self.last:
+                self._write(self.run / last, network, step, {}, about, state)
+        self.best, self.last = best, last
+        if self.is_writer:
+            self._write_index()
+
+    @property
+    def last_step(self) -> int | None:
+        """The step of the last checkpoint; None where there is none."""
+        return None if self.last is None else int(self.last.rpartition("-")[2])
 
     def state(self) -> dict[str, Any]:
         """Return the state to go on from.  Raises `TrainingError`."""
@@ -140,6 +153,7 @@ class Keeper:
         try:
             save_model(partial, network, **about, step=step, metrics={k: v for k, v in metrics.items() if v == v})
             check_weights(partial, network)
+            flush(partial / WEIGHTS)
             if state is not None:
                 write_state(partial / STATE, state)
             os.replace(partial, folder)
