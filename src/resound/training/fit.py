@@ -20,7 +20,7 @@ import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch.utils.data import DataLoader
 
-from resound.checkpoint import load_model, save_model
+from resound.checkpoint import load_model
 from resound.errors import ConfigError, OutputError, ResoundError, TrainingError, counted
 from resound.mixing.cache import open_cache
 from resound.models import build
@@ -28,7 +28,7 @@ from resound.models.network import Network, n_parameters
 from resound.training.config import RunConfig
 from resound.training.dataset import ExampleDataset, RunSampler
 from resound.training.judge import Judge, jobs_for
-from resound.training.keeper import Keeper, average_of
+from resound.training.keeper import AVERAGE, Keeper, average_of
 from resound.training.listening import Listening
 from resound.training.memory import advice_for, is_out_of_memory
 from resound.training.processes import Processes, is_about_others, with_devices
@@ -300,7 +300,5 @@ def keep_average(keeper: Keeper, network: Network, judge: Judge, run: RunFolder)
     gain = keeper.gain(metrics.get(keeper.metric, float("nan")))
     if gain <= 0:
         return f"the mean of the best {len(keeper.best)} is no better ({keeper.metric} {-gain:.2f} worse); left out"
-    target = keeper.run / "average"
-    if run.is_writer:
-        save_model(target, network, overwrite=True, metrics=metrics, **run.about_model())
-    return f"the mean of the best {len(keeper.best)} is {gain:.2f} better in {keeper.metric}: {target}"
+    keeper.keep_average(network, metrics, run.about_model())
+    return f"the mean of the best {len(keeper.best)} is {gain:.2f} better in {keeper.metric}: {run.folder / AVERAGE}"

@@ -23,12 +23,12 @@ from typing import Any
 import torch
 
 from resound.audio.atomic import atomic_file, flush, write_failure
-from resound.checkpoint import WEIGHTS, load_weights, save_model
+from resound.checkpoint import INDEX, WEIGHTS, load_weights, save_model
 from resound.errors import OutputError, TrainingError
 from resound.judging.measures import ALL
 from resound.models.network import Network, n_parameters
 
-INDEX, FOLDER, STATE = "checkpoints.json", "checkpoints", "state.pt"
+FOLDER, STATE, AVERAGE = "checkpoints", "state.pt", "average"
 BYTES_PER_PARAMETER = 4
 
 
@@ -56,6 +56,7 @@ class Keeper:
     is_writer: bool = True  # of several processes one is; all know what is kept
     best: list[Kept] = field(default_factory=list)  # the best first
     last: str | None = None  # its folder
+    average: str | None = None  # the folder of the mean of the best, where it beats each of them
 
     @classmethod
     def of(cls, run: Path, metric: str, n_best: int, *, is_writer: bool = True) -> Keeper:
@@ -66,7 +67,7 @@ class Keeper:
             try:
                 told = json.loads(path.read_text(encoding="utf-8"))
                 keeper.best = [Kept(**each) for each in told["best"]]
-                keeper.last = told["last"]
+                keeper.last, keeper.average = told["last"], told.get("average")
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise TrainingError(
                     f"{path}: cannot be read ({error}); restore it from a copy, or begin again"
@@ -106,7 +107,16 @@ class Keeper:
             if last != self.last:
                 self._write(self.run / last, network, step, {}, about, state)
         self.best, self.last = best, last
+        if metrics is not None:
+            self.average = None  # that of fewer steps
         if self.is_writer:
+            self._write_index()
+
+    def keep_average(self, network: Network, metrics: dict[str, float], about: dict[str, Any]) -> None:
+        """Write the mean of the best checkpoints, which beats each of them."""
+        self.average = AVERAGE
+        if self.is_writer:
+            save_model(self.run / AVERAGE, network, overwrite=True, metrics=metrics, **about)
             self._write_index()
 
     @property
@@ -164,6 +174,7 @@ class Keeper:
 
     def _write_index(self) -> None:
         told = {"metric": self.metric, "last": self.last, "best": [asdict(kept) for kept in self.best]}
+        told["average"] = self.average
         path = self.run / INDEX
         with atomic_file(path, overwrite=True) as temporary:
             temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
@@ -171,6 +182,8 @@ class Keeper:
         for folder in (self.run / FOLDER).iterdir():
             if f"{FOLDER}/{folder.name}" not in listed:
                 shutil.rmtree(folder, ignore_errors=True)
+        if self.average is None:
+            shutil.rmtree(self.run / AVERAGE, ignore_errors=True)
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
