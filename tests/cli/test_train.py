@@ -103,7 +103,7 @@ def test_a_corpus_without_recordings_is_told(here, refused):
     from resound.corpora.manifest import Manifest, write_manifest
 
     write_manifest(here / "none.jsonl", Manifest(here, []))
-    assert "<speech> is missing" in refused(write_plan(here), "--corpus", "none.jsonl", "-o", "run")
+    assert "is missing; give manifests" in refused(write_plan(here), "--corpus", "none.jsonl", "-o", "run")
 
 
 def test_recordings_without_a_validation_part_are_told(here, corpora, refused):  # noqa: F811

@@ -130,6 +130,23 @@ def test_a_full_disk_ends_it_in_one_line_and_it_goes_on_with_some_space(
     assert_same(tmp_path / "run", whole)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_curves_that_cannot_be_written_end_it_in_one_line_too(tmp_path, plan, shown, monkeypatch, capfd):
+    pytest.importorskip("tensorboard", reason="needs the extra: pip install '.[train]'")
+    original = Session._after_step
+
+    def full(self, trainer, task, now):
+        if task.n_steps < 6:
+            return original(self, trainer, task, now)
+        with largest_file(10):
+            self.tracker._writer.flush()
+
+    monkeypatch.setattr(Session, "_after_step", full)
+    with pytest.raises(OutputError, match="cannot be written"):
+        train(plan("tracker=tensorboard", "n_listen=0"), tmp_path / "run", shown)
+    assert "Traceback" not in capfd.readouterr().err
+
+
 TOO_LARGE = """
 import resource, torch
 from resound.training.memory import is_out_of_memory

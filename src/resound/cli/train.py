@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def command(
-    config: Annotated[str, typer.Argument(metavar="PRESET|CONFIG", help="A preset, or a YAML file of your own.")],
+    config: Annotated[
+        str,
+        typer.Argument(metavar="PRESET|CONFIG|RUN", help="A preset, a YAML file of your own, or a run to --resume."),
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change: training.steps=5000.")
     ] = None,
@@ -26,9 +29,7 @@ def command(
         Path | None, typer.Option("-o", "--output", metavar="RUN", help="The run's folder. Default: runs/PRESET-N.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The preset's small form, for minutes on a CPU.")] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in RUN from its last checkpoint.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run from its last checkpoint.")] = False,
     listen: Annotated[
         list[Path] | None,
         typer.Option(metavar="RECORDING", help="Restore its first seconds at every validation. Repeatable."),
@@ -38,7 +39,7 @@ def command(
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the resolved settings and stop.")] = False,
 ) -> None:
-    """Train a network. Ctrl-C stops it with a checkpoint; --resume goes on as if nothing had happened.
+    """Train a network. Ctrl-C stops it with a checkpoint (status 130); RUN --resume goes on as if nothing had happened.
 
     Example: resound train film-prototype --quick --corpus data.jsonl --listen film.wav
     """

@@ -9,8 +9,10 @@ import logging
 import os
 import re
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,9 +22,11 @@ import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch.utils.data import DataLoader
 
+from resound.audio.segments import read_excerpt
 from resound.checkpoint import load_model
 from resound.errors import ConfigError, OutputError, ResoundError, TrainingError, counted
 from resound.mixing.cache import open_cache
+from resound.mixing.stream import open_examples
 from resound.models import build
 from resound.models.network import Network, n_parameters
 from resound.training.config import RunConfig
@@ -36,7 +40,7 @@ from resound.training.run_folder import RunFolder
 from resound.training.session import Outcome, Session, Shown
 from resound.training.stopping import deaf_to_signals, stoppable
 from resound.training.tasks import Task, task_of
-from resound.training.trackers import open_tracker
+from resound.training.trackers import Tracker, open_tracker
 
 
 class Finding(Protocol):
@@ -103,12 +107,12 @@ def train(
     n_done, keeper = ready.n_done, ready.keeper
     task = task_of(ready.network, config)
     tracker = open_tracker(config.tracker if processes.is_first else "none", folder, first_step=n_done)
-    with stoppable(say.line) as stop:
+    with stoppable(say.line) as stop, one_voice():
         session = Session(config, run, keeper, ready.judge, ready.listening, tracker, say, stop, processes, ready.state)
         try:
             fit(task, session, loader_of(ready.dataset, config, n_done, processes), config, processes)
         finally:
-            tracker.close()
+            close(tracker, folder)
     say.line(f"{session.outcome.reason}; {counted(session.outcome.n_steps, 'step')} in all")
     if config.checkpoints.average and session.outcome.is_finished:
         say.line(keep_average(keeper, ready.network, ready.judge, run))
@@ -147,6 +151,7 @@ def prepare(
     folder, kept = run.folder, config.checkpoints
     network = initial_network(config)
     dataset = ExampleDataset(config.mixing)
+    check_material(config)
     keeper = Keeper.of(folder, kept.metric, kept.keep, is_writer=processes.is_first)
     state = go_on(run, keeper, say) if resume else None
     if not resume and processes.is_first:
@@ -164,6 +169,13 @@ def prepare(
     judge = Judge(config, examples, processes)
     judge.judge_baselines()
     return Ready(network, dataset, keeper, judge, Listening(config, folder, examples), findings, state)
+
+
+def check_material(config: RunConfig) -> None:
+    """Raise `InputError` for what would be found missing only after the validation set is made."""
+    open_examples(config.validation_mixing)
+    for path in config.listen:
+        read_excerpt(path, config.network_config.sample_rate, start_seconds=0.0, n_samples=1)
 
 
 def go_on(run: RunFolder, keeper: Keeper, say: LogAndShow) -> dict[str, Any] | None:
@@ -193,6 +205,30 @@ def fit(task: Task, session: Session, loader: DataLoader[Any], config: RunConfig
             raise told(error, session.folder.folder) from None
     # Not above: as long as the error is at hand, so is what the step that failed had allocated.
     raise TrainingError(advice_for(task.to(device), config))
+
+
+def close(tracker: Tracker, folder: Path) -> None:
+    """Have a tracker write what is left.  Raises `OutputError` where the disk is full."""
+    try:
+        tracker.close()
+    except OSError as error:
+        raise told(error, folder) from None
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Keep threads that cannot write (TensorBoard has one) from saying so: the training hears of it and tells it."""
+    before = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        if not isinstance(failed.exc_value, OSError):
+            before(failed)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def told(error: Exception, folder: Path) -> Exception:

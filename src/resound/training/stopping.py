@@ -7,12 +7,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from resound.errors import OutputError
 from resound.training.processes import end_at_once
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+NUMBERS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 # torchrun hands on to its processes the Ctrl-C that the terminal has sent them already: the two are one request.
 SAME_REQUEST_SECONDS = 5.0
 
@@ -23,17 +24,19 @@ class StopRequest:
     def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
         self.is_asked = False
         self._tell, self._first = tell, 0.0
+        self._ignored = [number for number in NUMBERS if signal.getsignal(number) is signal.SIG_IGN]  # as under nohup
 
     def listen(self) -> None:
         """Take Ctrl-C, and a request of the system to end; only the main thread can."""
         if threading.current_thread() is threading.main_thread():
             for number in NUMBERS:
-                signal.signal(number, self._hear)
+                signal.signal(number, signal.SIG_IGN if number in self._ignored else self._hear)
 
     def _hear(self, number: int, _: Any) -> None:
         if not self.is_asked:
             self.is_asked, self._first = True, time.monotonic()
-            self._tell("stopping after this step, with a checkpoint to go on from; once more to stop at once")
+            with suppress(OSError, OutputError, RuntimeError):  # the terminal is gone, or was just being written to
+                self._tell("stopping after this step, with a checkpoint to go on from; once more to stop at once")
         elif "TORCHELASTIC_RUN_ID" not in os.environ or time.monotonic() - self._first > SAME_REQUEST_SECONDS:
             end_at_once(128 + number)
 
