@@ -33,8 +33,8 @@ from resound.training.config import RunConfig
 CONFIG, ABOUT, CONSOLE, STEPS, VALIDATION = "config.yaml", "run.json", "console.log", "steps.csv", "validation.csv"
 PACKAGES = ("resound", "torch", "lightning", "numpy", "scipy", "soxr", "soundfile")
 FREE_TO_CHANGE = (  # in a run that goes on
-    *("training.steps", "training.max_minutes", "training.workers", "listen", "tracker", "about"),
-    *("checkpoints.keep", "checkpoints.stop_after", "checkpoints.average"),
+    *("training.steps", "training.max_minutes", "training.workers", "listen", "n_listen", "tracker"),
+    *("about", "checkpoints.keep", "checkpoints.stop_after", "checkpoints.average"),
 )
 
 
