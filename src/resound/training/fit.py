@@ -157,8 +157,6 @@ def prepare(
     if not resume and processes.is_first:
         run.check_free()
         keeper.check_space(network)
-    if state and state["n_steps"] >= config.training.steps:
-        raise TrainingError(f"{folder}: has made its {state['n_steps']} steps; give more by training.steps=N")
     findings = [finding for check in checks for finding in check(config)]
     refuse_broken(findings, force)
     for finding in findings:
@@ -182,6 +180,8 @@ def go_on(run: RunFolder, keeper: Keeper, say: LogAndShow) -> dict[str, Any] | N
     """Return the state to go on from; None for a run that was left before its first checkpoint."""
     changed = run.reopen()
     state = None if keeper.last is None else keeper.state()
+    if state and state["n_steps"] >= run.config.training.steps:
+        raise TrainingError(f"{run.folder}: has made its {state['n_steps']} steps; give more by training.steps=N")
     where = f"goes on from step {state['n_steps']}" if state else "has no checkpoint yet: begins again"
     say.line(f"{where}, with {'; '.join(changed)}" if changed else where)
     return state
