@@ -25,6 +25,7 @@ from resound.models.presets import load_preset, preset_names
 
 VERSION = 1
 WEIGHTS, ABOUT = "weights.safetensors", "model.json"
+INDEX = "checkpoints.json"  # of a training's run: which of its folders are checkpoints
 
 
 def save_model(folder: Path, network: Network, *, overwrite: bool = False, **about: Any) -> None:
@@ -32,6 +33,7 @@ def save_model(folder: Path, network: Network, *, overwrite: bool = False, **abo
 
     ``about`` is plain JSON: metrics, licence, source.  Raises `OutputError`.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     check_free(folder, overwrite=overwrite)
@@ -57,6 +59,8 @@ def save_model(folder: Path, network: Network, *, overwrite: bool = False, **abo
         os.replace(temporary, folder)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); free some space") from None
+    except SafetensorError as error:  # which is what a full disk is to it
+        raise OutputError(f"{folder}: cannot be written ({error}); free some space") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -72,7 +76,7 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
 
 
 def load(model: str | os.PathLike[str]) -> Network:
-    """Return a network with its weights: of a model's folder, or by the name of a preset that ships with weights.
+    """Return a network with its weights: of a model's folder, the best one of a training's run, or a preset's.
 
     Raises `ModelError`.
 
@@ -98,12 +102,32 @@ def load(model: str | os.PathLike[str]) -> Network:
 
 
 def load_model(folder: str | os.PathLike[str]) -> Network:
-    """Return the network in a folder, ready to use.  Raises `ModelError`."""
-    folder = Path(folder)
+    """Return the network in a folder, or the best one of a run's, ready to use.  Raises `ModelError`."""
+    folder = model_folder(Path(folder))
     told = read_about(folder)
     network = build(told["name"], **told["config"])
     load_weights(network, _read_weights(folder, told), where=str(folder))
     return network.eval()
+
+
+def model_folder(folder: Path) -> Path:
+    """Return the model's folder that a folder stands for: itself, or the best checkpoint of a training's run.
+
+    Before the first validation that is the last checkpoint.  Raises `ModelError` where a run has none.
+    """
+    path = folder / INDEX
+    if (folder / ABOUT).exists() or not folder.is_dir():
+        return folder
+    if not path.exists():
+        if (folder / "run.json").exists():
+            raise ModelError(f"{folder}: is a run without a checkpoint so far; go on with it by --resume")
+        return folder
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        names = [listed.get("average"), *(best["folder"] for best in listed["best"]), listed["last"]]
+        return folder / next(name for name in names if name)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
+        raise ModelError(f"{path}: cannot be read; give one of the checkpoints' folders") from None
 
 
 def run_network(network: Network, waveform: NDArray) -> NDArray:

@@ -1,6 +1,7 @@
 """``resound``: puts the commands together and turns errors into one line and an exit status.
 
-Exit status: 0 success, 1 failure, 2 wrong usage of the command line, 130 interrupted.
+Exit status: 0 success, 1 failure, 2 wrong usage of the command line, 130 interrupted; so ends a training, too, that
+was stopped and has its checkpoint, as what should come after a finished one must not begin.
 """
 
 from __future__ import annotations

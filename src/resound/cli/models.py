@@ -127,9 +127,9 @@ def _chosen(name: str, preset: str | None, words: Sequence[str]) -> tuple[str, d
 
     about: dict[str, str] = {}
     if Path(name).is_dir():
-        from resound.checkpoint import read_about
+        from resound.checkpoint import model_folder, read_about
 
-        told = read_about(Path(name))
+        told = read_about(model_folder(Path(name)))
         network, config = told["name"], dict(told["config"])
         about = {key: told[key] for key in ("licence", "source") if told.get(key)}
         if words or preset:

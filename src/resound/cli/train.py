@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def command(
-    config: Annotated[str, typer.Argument(metavar="PRESET|CONFIG", help="A preset, a YAML file, or a run's folder.")],
+    config: Annotated[
+        str,
+        typer.Argument(metavar="PRESET|CONFIG|RUN", help="A preset, a YAML file of your own, or a run to --resume."),
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change: training.steps=5000.")
     ] = None,
@@ -26,9 +29,7 @@ def command(
         Path | None, typer.Option("-o", "--output", metavar="RUN", help="The run's folder. Default: runs/PRESET-N.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The preset's small form, for minutes on a CPU.")] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in RUN from its last checkpoint.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run from its last checkpoint.")] = False,
     listen: Annotated[
         list[Path] | None,
         typer.Option(metavar="RECORDING", help="Restore its first seconds at every validation. Repeatable."),
@@ -38,7 +39,7 @@ def command(
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the resolved settings and stop.")] = False,
 ) -> None:
-    """Train a network. Ctrl-C stops it with a checkpoint; --resume goes on as if nothing had happened.
+    """Train a network. Ctrl-C stops it with a checkpoint (status 130); RUN --resume goes on as if nothing had happened.
 
     Example: resound train film-prototype --quick --corpus data.jsonl --listen film.wav
     """
@@ -47,17 +48,35 @@ def command(
     with train_extra():
         from resound.training.config import load_run_config
         from resound.training.fit import train
+        from resound.training.processes import Processes, with_companions
     words = [*(overrides or []), *(f"listen=[{', '.join(map(str, listen))}]" for _ in [0] if listen)]
-    if Path(config, "config.yaml").is_file():  # the folder of a run stands for its settings
-        output, config = output or Path(config), str(Path(config, "config.yaml"))
+    if resume:
+        config, output = run_to_go_on_with(config, output)
     run_config = load_run_config(config, words, corpora=corpus or (), quick=quick)
     if show:
         typer.echo(settings_text(run_config), nl=False)
         return
     folder = output or next_folder(run_config.preset or Path(config).stem)
-    with shown_on_terminal() as shown:
+    with with_companions(run_config.training.n_devices, sys.argv[1:]), shown_on_terminal() as shown:
         outcome = train(run_config, folder, shown, resume=resume, force=force or (), command=sys.argv)
-    typer.echo(f"{folder}  {outcome.n_steps} steps, {outcome.minutes:.1f} min")
+    if Processes.of_environment().is_first:
+        go_on = "" if outcome.is_finished else f"; to go on: resound train {folder} --resume"
+        typer.echo(f"{folder}  {outcome.n_steps} steps, {outcome.minutes:.1f} min{go_on}")
+    if outcome.is_interrupted:
+        raise typer.Exit(130)
+
+
+def run_to_go_on_with(config: str, output: Path | None) -> tuple[str, Path]:
+    """Return the config and the folder of ``--resume``: a run's folder is enough.  Raises `TrainingError`."""
+    from resound.errors import TrainingError
+
+    if Path(config).is_dir() and output in (None, Path(config)):
+        return str(Path(config) / "config.yaml"), Path(config)
+    if output is None:
+        raise TrainingError(
+            f"{config}: is no run's folder; give one, or its folder with -o: resound train RUN --resume"
+        )
+    return config, output
 
 
 def settings_text(config: RunConfig) -> str:

@@ -27,8 +27,9 @@ class LoadedNetwork:
     def __init__(self, folder: Path) -> None:
         """Load the network.  Raises `ModelError` if it is damaged, or no network."""
         with train_extra():
-            from resound.checkpoint import WEIGHTS, load_model, read_about, run_network
+            from resound.checkpoint import WEIGHTS, load_model, model_folder, read_about, run_network
 
+        folder = model_folder(folder)
         told = read_about(folder)
         self._network, self._run = load_model(folder), run_network
         self.folder = folder

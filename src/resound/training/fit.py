@@ -6,34 +6,40 @@ What can be wrong is told before the first step; what goes wrong later leaves th
 from __future__ import annotations
 
 import logging
-import os
+import re
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch.utils.data import DataLoader
 
-from resound.checkpoint import load_model, save_model, use_all_cores
-from resound.errors import ConfigError, OutputError, TrainingError, counted
+from resound.audio.segments import read_excerpt
+from resound.checkpoint import load_model, use_all_cores
+from resound.errors import ConfigError, OutputError, ResoundError, TrainingError, counted
 from resound.mixing.cache import open_cache
+from resound.mixing.stream import open_examples
 from resound.models import build
 from resound.models.network import Network, n_parameters
 from resound.training.config import RunConfig
 from resound.training.dataset import ExampleDataset, RunSampler
 from resound.training.judge import Judge, jobs_for
-from resound.training.keeper import Keeper, average_of
+from resound.training.keeper import AVERAGE, Keeper, average_of
 from resound.training.listening import Listening
 from resound.training.memory import advice_for, is_out_of_memory
+from resound.training.processes import Processes, is_about_others, with_devices
 from resound.training.run_folder import RunFolder
 from resound.training.session import AfterValidation, Outcome, Session, Shown
 from resound.training.stopping import deaf_to_signals, stoppable
 from resound.training.tasks import Task, task_of
-from resound.training.trackers import open_tracker
+from resound.training.trackers import Tracker, open_tracker
 
 
 class Finding(Protocol):
@@ -86,93 +92,199 @@ def train(
     metrics of each validation; where it returns True the run ends there.  ``shared_by`` so many trainings, this machine
     gives each its share of the cores.  Raises `ConfigError`, `InputError`, `OutputError` and `TrainingError`.
     """
-    rank, n_ranks = ranks(config)
-    use_all_cores(shared_by)
-    network = initial_network(config)
-    dataset = ExampleDataset(config.mixing)
-    run = RunFolder(folder, config, is_writer=rank == 0)
-    keeper = Keeper.of(folder, config.checkpoints.metric, config.checkpoints.keep)
+    processes = Processes.of_environment()
+    config = with_devices(config, processes)
+    processes.join()
+    use_all_cores(processes.n_here * shared_by)
+    run = RunFolder(folder, config, is_writer=processes.is_first)
     say = LogAndShow(shown, run)
-    state = None
-    if resume:
-        changed = run.reopen()
-        state = keeper.state()
-        say.line(f"goes on from step {state['n_steps']}" + (f", with {'; '.join(changed)}" if changed else ""))
-    else:
-        keeper.check_space(network)
-    findings = [finding for check in checks for finding in check(config)]
-    refuse_broken(findings, force)
-    if not resume and rank == 0:
-        run.create()
-    run.begin_session(list(command) or sys.argv)
-    run.write_json("findings.json", {"findings": [vars(finding) for finding in findings], "forced": list(force)})
-    for finding in findings:
-        say.line(str(finding))
-    say.line(announcement(config, dataset, network, keeper))
-    examples = open_cache(
-        config.validation_mixing, config.validation.n_examples, n_jobs=jobs_for(config.validation.n_examples)
-    )
-    judge = Judge(config, examples, rank=rank, n_ranks=n_ranks)
-    judge.judge_baselines()
-    run.write_json("baselines.json", {name: summary.to_json() for name, summary in judge.baselines.items()})
-    listening = Listening(config, folder, examples)
-    task = task_of(network, config)
-    n_done = int(state["n_steps"]) if state else 0
-    if n_done >= config.training.steps:
-        raise TrainingError(f"{folder}: has made its {n_done} steps; give more by training.steps=N")
-    tracker = open_tracker(config.tracker if rank == 0 else "none", folder, first_step=n_done)
-    with stoppable(say.line) as stop:
-        session = Session(config, run, keeper, judge, listening, tracker, say, stop, state, after_validation)
+    ready = processes.after_first(lambda: prepare(config, run, say, processes, resume, force, checks))
+    if processes.is_first:
+        if not resume:
+            run.create()
+        run.begin_session(list(command) or sys.argv)
+        found = [vars(finding) for finding in ready.findings]
+        run.write_json("findings.json", {"findings": found, "forced": list(force)})
+        run.write_json("baselines.json", {name: each.to_json() for name, each in ready.judge.baselines.items()})
+    n_done, keeper = ready.n_done, ready.keeper
+    task = task_of(ready.network, config)
+    tracker = open_tracker(config.tracker if processes.is_first else "none", folder, first_step=n_done)
+    with stoppable(say.line) as stop, one_voice():
+        session = Session(
+            config,
+            run,
+            keeper,
+            ready.judge,
+            ready.listening,
+            tracker,
+            say,
+            stop,
+            processes,
+            ready.state,
+            after_validation,
+        )
         try:
-            fit(task, session, loader_of(dataset, config, n_done, rank, n_ranks), config, n_ranks)
+            fit(task, session, loader_of(ready.dataset, config, n_done, processes), config, processes)
         finally:
-            tracker.close()
-        session.outcome.is_interrupted = stop.is_asked
+            close(tracker, folder)
     say.line(f"{session.outcome.reason}; {counted(session.outcome.n_steps, 'step')} in all")
-    if config.checkpoints.average and session.outcome.is_finished and rank == 0:
-        say.line(keep_average(keeper, network, judge, run))
+    if config.checkpoints.average and session.outcome.is_finished:
+        say.line(keep_average(keeper, ready.network, ready.judge, run))
+    processes.leave()
     return session.outcome
 
 
-def fit(task: Task, session: Session, loader: DataLoader[Any], config: RunConfig, n_ranks: int) -> None:
-    """Let Lightning make the steps.  Raises `TrainingError` if memory runs out, `OutputError` if the disk does."""
-    training = config.training
+@dataclass
+class Ready:
+    """What a run is made of, once nothing speaks against it."""
+
+    network: Network
+    dataset: ExampleDataset
+    keeper: Keeper
+    judge: Judge
+    listening: Listening
+    findings: list[Finding]
+    state: dict[str, Any] | None  # to go on from
+
+    @property
+    def n_done(self) -> int:
+        """How many steps are done."""
+        return int(self.state["n_steps"]) if self.state else 0
+
+
+def prepare(
+    config: RunConfig,
+    run: RunFolder,
+    say: LogAndShow,
+    processes: Processes,
+    resume: bool,
+    force: Sequence[str],
+    checks: Sequence[Check],
+) -> Ready:
+    """Check and make all that comes before the first step; a new run's folder is not touched."""
+    folder, kept = run.folder, config.checkpoints
+    network = initial_network(config)
+    dataset = ExampleDataset(config.mixing)
+    check_material(config)
+    keeper = Keeper.of(folder, kept.metric, kept.keep, is_writer=processes.is_first)
+    state = go_on(run, keeper, say) if resume else None
+    if not resume and processes.is_first:
+        run.check_free()
+        keeper.check_space(network)
+    findings = [finding for check in checks for finding in check(config)]
+    refuse_broken(findings, force)
+    for finding in findings:
+        say.line(str(finding))
+    say.line(announcement(config, dataset, network, keeper))
+    n_examples = config.validation.n_examples
+    examples = open_cache(config.validation_mixing, n_examples, n_jobs=jobs_for(n_examples))
+    judge = Judge(config, examples, processes)
+    judge.judge_baselines()
+    return Ready(network, dataset, keeper, judge, Listening(config, folder, examples), findings, state)
+
+
+def check_material(config: RunConfig) -> None:
+    """Raise `InputError` for what would be found missing only after the validation set is made."""
+    open_examples(config.validation_mixing)
+    for path in config.listen:
+        read_excerpt(path, config.network_config.sample_rate, start_seconds=0.0, n_samples=1)
+
+
+def go_on(run: RunFolder, keeper: Keeper, say: LogAndShow) -> dict[str, Any] | None:
+    """Return the state to go on from; None for a run that was left before its first checkpoint."""
+    changed = run.reopen()
+    state = None if keeper.last is None else keeper.state()
+    if state and state["n_steps"] >= run.config.training.steps:
+        raise TrainingError(f"{run.folder}: has made its {state['n_steps']} steps; give more by training.steps=N")
+    where = f"goes on from step {state['n_steps']}" if state else "has no checkpoint yet: begins again"
+    say.line(f"{where}, with {'; '.join(changed)}" if changed else where)
+    return state
+
+
+def fit(task: Task, session: Session, loader: DataLoader[Any], config: RunConfig, processes: Processes) -> None:
+    """Let Lightning make the steps.
+
+    Raises `TrainingError` if memory runs out or another process is gone, `OutputError` if the disk is full.
+    """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)  # what they tell, we tell in our words
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Lightning's advice is about what we do ourselves
-        trainer = lightning.Trainer(
-            accelerator=training.device,
-            devices=training.n_devices if n_ranks == 1 or "LOCAL_RANK" not in os.environ else "auto",
-            strategy="ddp" if n_ranks > 1 else "auto",
-            precision="bf16-mixed" if training.precision == "bf16" else "32-true",
-            max_epochs=1,
-            min_epochs=0,
-            accumulate_grad_batches=training.accumulate,
-            gradient_clip_val=config.optimiser.clip_norm or float("inf"),
-            callbacks=[session],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            num_sanity_val_steps=0,
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Lightning's advice is about what we do ourselves
+            trainer_of(config, processes, session).fit(task, loader)
+        return
+    except (RuntimeError, MemoryError, OSError, ResoundError) as error:
+        device = session.device
+        if not is_out_of_memory(error):
+            raise told(error, session.folder.folder) from None
+    # Not above: as long as the error is at hand, so is what the step that failed had allocated.
+    raise TrainingError(advice_for(task.to(device), config))
+
+
+def close(tracker: Tracker, folder: Path) -> None:
+    """Have a tracker write what is left.  Raises `OutputError` where the disk is full."""
+    try:
+        tracker.close()
+    except OSError as error:
+        raise told(error, folder) from None
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Keep threads that cannot write (TensorBoard has one) from saying so: the training hears of it and tells it."""
+    before = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        if not isinstance(failed.exc_value, OSError):
+            before(failed)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+def told(error: Exception, folder: Path) -> Exception:
+    """Return an error as the user should read it; one that is our own bug as it is."""
+    in_worker = re.search(r"DataLoader worker \(pid", str(error))
+    if in_worker:
+        return TrainingError(
+            f"{folder}: a process that makes examples was killed, perhaps for lack of memory; lower training.workers, "
+            "then --resume"
         )
-        try:
-            trainer.fit(task, loader)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            raise TrainingError(advice_for(task, config)) from None
-        except OSError as error:
-            where, reason = session.folder.folder, error.strerror or error
-            raise OutputError(f"{where}: cannot be written ({reason}); free some space, then --resume") from None
+    if isinstance(error, ResoundError):  # of a loader's process it comes with a traceback before it
+        last = str(error).strip().splitlines()[-1]
+        return type(error)(last.partition("Error: ")[2]) if "Traceback" in str(error) else error
+    if is_about_others(error):
+        return TrainingError(f"{folder}: another process of this run has ended; see what it said, then --resume")
+    if isinstance(error, OSError):
+        return OutputError(f"{folder}: cannot be written ({error.strerror or error}); free some space, then --resume")
+    return error
 
 
-def ranks(config: RunConfig) -> tuple[int, int]:
-    """Return which of how many processes this is: started by torchrun, by Lightning, or alone."""
-    n_ranks = int(os.environ.get("WORLD_SIZE", config.training.n_devices))
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))), n_ranks
+def trainer_of(config: RunConfig, processes: Processes, session: Session) -> lightning.Trainer:
+    """Return Lightning's trainer, which leaves to us all but devices, precision and the steps themselves."""
+    training, is_one = config.training, processes.n == 1
+    return lightning.Trainer(
+        accelerator=training.device,
+        devices=processes.n_here,
+        num_nodes=processes.n // processes.n_here,
+        strategy="auto" if is_one else "ddp",
+        plugins=[LightningEnvironment() if is_one else TorchElasticEnvironment()],  # never guessed
+        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
+        max_epochs=1,
+        min_epochs=0,
+        accumulate_grad_batches=training.accumulate,
+        gradient_clip_val=config.optimiser.clip_norm or float("inf"),
+        callbacks=[session],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+    )
 
 
 def initial_network(config: RunConfig) -> Network:
@@ -191,17 +303,17 @@ def initial_network(config: RunConfig) -> Network:
 
 
 def loader_of(
-    dataset: ExampleDataset, config: RunConfig, n_done: int, rank: int, n_ranks: int
+    dataset: ExampleDataset, config: RunConfig, n_done: int, processes: Processes
 ) -> DataLoader[dict[str, Any]]:
     """Return the batches from step ``n_done`` on."""
     training = config.training
-    n_a_step = training.batch_size * training.accumulate * n_ranks
+    n_a_step = training.batch_size * training.accumulate * processes.n
     sampler = RunSampler(
         len(dataset),
         n_a_step * training.steps,
         start=n_a_step * n_done,
-        rank=rank,
-        n_ranks=n_ranks,
+        rank=processes.rank,
+        n_ranks=processes.n,
         same_every_epoch=training.same_every_epoch,
     )
     return DataLoader(
@@ -227,8 +339,7 @@ def refuse_broken(findings: Sequence[Finding], force: Sequence[str]) -> None:
 def announcement(config: RunConfig, dataset: ExampleDataset, network: Network, keeper: Keeper) -> str:
     """Return one line about what will happen."""
     training = config.training
-    _, n_ranks = ranks(config)
-    n_examples = training.steps * training.batch_size * training.accumulate * n_ranks
+    n_examples = training.steps * training.batch_size * training.accumulate * training.n_devices
     hours = n_examples * dataset.config.segment_seconds / 3600
     megabytes = keeper.needed_bytes(network) / 1e6
     return (
@@ -245,6 +356,5 @@ def keep_average(keeper: Keeper, network: Network, judge: Judge, run: RunFolder)
     gain = keeper.gain(metrics.get(keeper.metric, float("nan")))
     if gain <= 0:
         return f"the mean of the best {len(keeper.best)} is no better ({keeper.metric} {-gain:.2f} worse); left out"
-    target = keeper.run / "average"
-    save_model(target, network, overwrite=True, metrics=metrics, **run.about_model())
-    return f"the mean of the best {len(keeper.best)} is {gain:.2f} better in {keeper.metric}: {target}"
+    keeper.keep_average(network, metrics, run.about_model())
+    return f"the mean of the best {len(keeper.best)} is {gain:.2f} better in {keeper.metric}: {run.folder / AVERAGE}"

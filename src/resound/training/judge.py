@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from resound.mixing.cache import CachedExamples
 from resound.mixing.example import Example
 from resound.models.network import Network
 from resound.training.config import RunConfig
+from resound.training.processes import Processes
 
 FEW = 16  # examples that are done before other processes have begun
 
@@ -30,9 +30,9 @@ def jobs_for(n_examples: int) -> int:
 class Judge:
     """Callable: a network and its device in, a summary of all validation examples out, the same in every process."""
 
-    def __init__(self, config: RunConfig, examples: CachedExamples, *, rank: int = 0, n_ranks: int = 1) -> None:
+    def __init__(self, config: RunConfig, examples: CachedExamples, processes: Processes = Processes()) -> None:  # noqa: B008
         self._config, self._examples = config, examples
-        self._rank, self._n_ranks = rank, n_ranks
+        self._processes = processes
         self.baselines: dict[str, Summary] = {}
         self.seconds = 0.0  # that the last validation took
 
@@ -49,10 +49,7 @@ class Judge:
         network.eval()
         rows = [self._row(index, example, estimate) for index, example, estimate in self._estimates(network, device)]
         network.train(was_training)
-        if self._n_ranks > 1:
-            gathered: list[Any] = [None] * self._n_ranks
-            torch.distributed.all_gather_object(gathered, rows)
-            rows = [row for part in gathered for row in part]
+        rows = sorted(self._processes.gather(rows), key=lambda row: row.index)  # as one process would have them
         self.seconds = time.monotonic() - began
         return summarise(rows, self._config.asked.perceptual)
 
@@ -76,7 +73,7 @@ class Judge:
 
     def _estimates(self, network: Network, device: torch.device) -> Iterator[tuple[int, Example, np.ndarray]]:
         size = self._config.validation.batch_size
-        indices = list(range(self._rank, self._examples.n_examples, self._n_ranks))
+        indices = list(range(self._processes.rank, self._examples.n_examples, self._processes.n))
         for start in range(0, len(indices), size):
             part = indices[start : start + size]
             batch = [self._examples.example(0, index) for index in part]

@@ -22,13 +22,13 @@ from typing import Any
 
 import torch
 
-from resound.audio.atomic import atomic_file, write_failure
-from resound.checkpoint import WEIGHTS, load_weights, save_model
+from resound.audio.atomic import atomic_file, flush, write_failure
+from resound.checkpoint import INDEX, WEIGHTS, load_weights, save_model
 from resound.errors import OutputError, TrainingError
 from resound.judging.measures import ALL
 from resound.models.network import Network, n_parameters
 
-INDEX, FOLDER, STATE = "checkpoints.json", "checkpoints", "state.pt"
+FOLDER, STATE, AVERAGE = "checkpoints", "state.pt", "average"
 BYTES_PER_PARAMETER = 4
 
 
@@ -53,19 +53,21 @@ class Keeper:
     run: Path
     metric: str
     n_best: int
+    is_writer: bool = True  # of several processes one is; all know what is kept
     best: list[Kept] = field(default_factory=list)  # the best first
     last: str | None = None  # its folder
+    average: str | None = None  # the folder of the mean of the best, where it beats each of them
 
     @classmethod
-    def of(cls, run: Path, metric: str, n_best: int) -> Keeper:
+    def of(cls, run: Path, metric: str, n_best: int, *, is_writer: bool = True) -> Keeper:
         """Return the keeper of a run folder, which may have checkpoints.  Raises `TrainingError`."""
-        keeper = cls(run, metric, n_best)
+        keeper = cls(run, metric, n_best, is_writer)
         path = run / INDEX
         if path.exists():
             try:
                 told = json.loads(path.read_text(encoding="utf-8"))
                 keeper.best = [Kept(**each) for each in told["best"]]
-                keeper.last = told["last"]
+                keeper.last, keeper.average = told["last"], told.get("average")
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise TrainingError(
                     f"{path}: cannot be read ({error}); restore it from a copy, or begin again"
@@ -80,26 +82,47 @@ class Keeper:
             return float("inf")
         return ALL[self.metric].badness(self.best[0].value) - ALL[self.metric].badness(value)
 
-    def keep(self, network: Network, step: int, metrics: dict[str, float], about: dict[str, Any]) -> None:
-        """Write a network as a checkpoint if it is among the best, and remove one that is so no longer."""
-        value = metrics.get(self.metric, float("nan"))
-        name = f"{FOLDER}/step-{step:06}"
-        candidates = sorted([*self.best, Kept(step, value, name)], key=self._worth, reverse=True)[: self.n_best]
-        if not any(kept.folder == name for kept in candidates):
-            return
-        self._write(self.run / name, network, step, metrics, about)
-        self.best = candidates
-        self._write_index()
+    def keep(
+        self,
+        network: Network,
+        step: int,
+        state: dict[str, Any],
+        about: dict[str, Any],
+        metrics: dict[str, float] | None = None,
+    ) -> None:
+        """Write a network with all that is needed to go on from it, and once more if it is among the best.
 
-    def keep_last(self, network: Network, step: int, state: dict[str, Any], about: dict[str, Any]) -> None:
-        """Write a network and all that is needed to go on from it."""
-        name = f"{FOLDER}/last-{step:06}"
-        if self.last == name:
-            return
-        folder = self.run / name
-        self._write(folder, network, step, {}, about, state)
-        self.last = name
-        self._write_index()
+        ``metrics`` are those of a validation.  What is listed changes in one move: a run that was killed before goes on
+        as if this had not been tried.
+        """
+        name = f"{FOLDER}/step-{step:06}"
+        best = self.best
+        if metrics is not None:
+            kept = Kept(step, metrics.get(self.metric, float("nan")), name)
+            best = sorted([*self.best, kept], key=self._worth, reverse=True)[: self.n_best]
+        last = f"{FOLDER}/last-{step:06}"
+        if self.is_writer:
+            if any(kept.folder == name for kept in best) and best != self.best:
+                self._write(self.run / name, network, step, metrics or {}, about)
+            if last != self.last:
+                self._write(self.run / last, network, step, {}, about, state)
+        self.best, self.last = best, last
+        if metrics is not None:
+            self.average = None  # that of fewer steps
+        if self.is_writer:
+            self._write_index()
+
+    def keep_average(self, network: Network, metrics: dict[str, float], about: dict[str, Any]) -> None:
+        """Write the mean of the best checkpoints, which beats each of them."""
+        self.average = AVERAGE
+        if self.is_writer:
+            save_model(self.run / AVERAGE, network, overwrite=True, metrics=metrics, **about)
+            self._write_index()
+
+    @property
+    def last_step(self) -> int | None:
+        """The step of the last checkpoint; None where there is none."""
+        return None if self.last is None else int(self.last.rpartition("-")[2])
 
     def drop(self, *, best: bool) -> None:
         """Remove the last checkpoint of a run that will not go on, and its best ones too if so asked."""
@@ -151,6 +174,7 @@ class Keeper:
         try:
             save_model(partial, network, **about, step=step, metrics={k: v for k, v in metrics.items() if v == v})
             check_weights(partial, network)
+            flush(partial / WEIGHTS)
             if state is not None:
                 write_state(partial / STATE, state)
             os.replace(partial, folder)
@@ -161,6 +185,7 @@ class Keeper:
 
     def _write_index(self) -> None:
         told = {"metric": self.metric, "last": self.last, "best": [asdict(kept) for kept in self.best]}
+        told["average"] = self.average
         path = self.run / INDEX
         with atomic_file(path, overwrite=True) as temporary:
             temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
@@ -168,6 +193,8 @@ class Keeper:
         for folder in (self.run / FOLDER).iterdir():
             if f"{FOLDER}/{folder.name}" not in listed:
                 shutil.rmtree(folder, ignore_errors=True)
+        if self.average is None:
+            shutil.rmtree(self.run / AVERAGE, ignore_errors=True)
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:

@@ -59,4 +59,6 @@ def _step(task: Task, config: RunConfig, size: int) -> None:
     }
     with torch.autocast(task.device.type, torch.bfloat16, enabled=config.training.precision == "bf16"):
         loss, _ = task.losses(batch)
+    optimisers = task.configure_optimizers()
     loss.backward()
+    optimisers.step()  # whose moments take room as well; the weights are of no use any more

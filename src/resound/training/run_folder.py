@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import platform
@@ -24,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from resound.audio.atomic import atomic_file
+from resound.audio.atomic import atomic_file, check_can_write_in, discard, write_failure
 from resound.errors import OutputError, TrainingError
 from resound.mixing.identity import differences, settings_of
 from resound.training.config import RunConfig
@@ -32,8 +33,8 @@ from resound.training.config import RunConfig
 CONFIG, ABOUT, CONSOLE, STEPS, VALIDATION = "config.yaml", "run.json", "console.log", "steps.csv", "validation.csv"
 PACKAGES = ("resound", "torch", "lightning", "numpy", "scipy", "soxr", "soundfile")
 FREE_TO_CHANGE = (  # in a run that goes on
-    *("training.steps", "training.max_minutes", "training.workers", "listen", "tracker", "about"),
-    *("checkpoints.keep", "checkpoints.stop_after", "checkpoints.average"),
+    *("training.steps", "training.max_minutes", "training.workers", "listen", "n_listen", "tracker"),
+    *("about", "checkpoints.keep", "checkpoints.stop_after", "checkpoints.average"),
 )
 
 
@@ -43,15 +44,22 @@ class RunFolder:
     def __init__(self, folder: Path, config: RunConfig, *, is_writer: bool = True) -> None:
         self.folder, self.config, self.is_writer = folder, config, is_writer
         self._began = time.time()
+        self._told: list[str] | None = []  # until there is a folder to write to
+        self._columns: dict[str, list[str]] = {}  # of each table
 
     def create(self) -> None:
         """Make the folder.  Raises `OutputError` where something is there already."""
         if not self.is_writer:
             return
-        if self.folder.exists() and any(self.folder.iterdir()):
-            raise OutputError(f"{self.folder}: exists already; go on with --resume, or give another folder with -o")
+        self.check_free()
         self._make()
         self._write_config()
+
+    def check_free(self) -> None:
+        """Raise `OutputError` where something has the folder's name already, or it cannot be made."""
+        check_can_write_in(self.folder)
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise OutputError(f"{self.folder}: exists already; go on with --resume, or give another folder with -o")
 
     def reopen(self) -> list[str]:
         """Check that this is the run that the config describes, and return what changed that may.
@@ -69,8 +77,12 @@ class RunFolder:
             raise TrainingError(
                 f"{self.folder}: was begun with other settings: {'; '.join(grave[:5])}; give those, or begin anew"
             )
-        if changed and self.is_writer:
-            self._write_config()
+        if self.is_writer:
+            check_can_write_in(self.folder)
+            for remains in self.folder.glob(".*.partial*"):  # of a run that was killed
+                discard(remains)
+            if changed:
+                self._write_config()
         return changed
 
     def begin_session(self, command: list[str]) -> None:
@@ -92,13 +104,18 @@ class RunFolder:
             }
         )
         self._write(path, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        lines, self._told = self._told or [], None
+        self._append(CONSOLE, "".join(lines))
 
     def note(self, text: str) -> None:
-        """Add a line to the console's log."""
-        if self.is_writer:
-            stamp = time.strftime("%H:%M:%S")
-            with open(self.folder / CONSOLE, "a", encoding="utf-8") as log:
-                log.write(f"{stamp}  {text}\n")
+        """Add a line to the console's log; before the session begins it is remembered."""
+        if not self.is_writer:
+            return
+        line = f"{time.strftime('%H:%M:%S')}  {text}\n"
+        if self._told is not None:
+            self._told.append(line)
+        else:
+            self._append(CONSOLE, line)
 
     def log_step(self, step: int, measured: dict[str, float]) -> None:
         """Add a row about a step."""
@@ -119,10 +136,17 @@ class RunFolder:
             return
         for name in (STEPS, VALIDATION):
             path = self.folder / name
-            if path.exists():
-                header, *rows = path.read_text(encoding="utf-8").splitlines()
-                kept = [row for row in rows if row.partition(",")[0].isdigit() and int(row.partition(",")[0]) <= step]
-                self._write(path, "\n".join([header, *kept]) + "\n")
+            if not path.exists():
+                continue
+            text = path.read_text(encoding="utf-8")
+            lines = [
+                line for line in text.splitlines(keepends=True) if line.endswith("\n")
+            ]  # the last may be cut short
+            kept = [row for row in lines[1:] if row.partition(",")[0].isdigit() and int(row.partition(",")[0]) <= step]
+            if kept:
+                self._write(path, lines[0] + "".join(kept))
+            else:
+                path.unlink()
 
     def about_model(self) -> dict[str, Any]:
         """Return what a checkpoint says of where it comes from."""
@@ -138,12 +162,26 @@ class RunFolder:
             return
         path = self.folder / name
         is_new = not path.exists()
-        columns = list(row) if is_new else path.open(encoding="utf-8").readline().strip().split(",")
-        with open(path, "a", newline="", encoding="utf-8") as table:
-            writer = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
+        if is_new:
+            self._columns[name] = list(row)
+        elif name not in self._columns:
+            with open(path, encoding="utf-8") as table:
+                self._columns[name] = table.readline().strip().split(",")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self._columns[name], extrasaction="ignore", lineterminator="\n")
+        if is_new:
+            writer.writeheader()
+        writer.writerow(row)
+        self._append(name, text.getvalue())
+
+    def _append(self, name: str, text: str) -> None:
+        """Add text to a file.  Raises `OutputError`, also where the disk is full."""
+        path = self.folder / name
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise write_failure(path, error) from None
 
     def _make(self) -> None:
         try:

@@ -20,6 +20,7 @@ from resound.training.config import RunConfig
 from resound.training.judge import Judge
 from resound.training.keeper import Keeper
 from resound.training.listening import Listening
+from resound.training.processes import Processes
 from resound.training.run_folder import RunFolder
 from resound.training.stopping import StopRequest
 from resound.training.tasks import Task
@@ -49,7 +50,7 @@ class Outcome:
 
     reason: str  # in words
     is_finished: bool = False  # nothing is left to do
-    is_interrupted: bool = False  # someone asked to stop
+    is_interrupted: bool = False  # by the user, or the system
     n_steps: int = 0
     minutes: float = 0.0  # of this session
     validations: list[dict[str, float]] = field(default_factory=list)
@@ -68,14 +69,16 @@ class Session(lightning.Callback):
         tracker: Tracker,
         shown: Shown,
         stop: StopRequest,
+        processes: Processes,
         state: dict[str, Any] | None,
         after_validation: AfterValidation | None = None,
     ) -> None:
         self.config, self.folder, self.keeper, self.judge = config, folder, keeper, judge
         self.listening, self.tracker, self.shown, self.stop = listening, tracker, shown, stop
-        self._state = state  # to go on from
+        self._processes, self._state = processes, state  # to go on from
         self._after_validation = after_validation
         self.n_without_gain = 0
+        self.device = torch.device("cpu")  # that of the task, once it is known
         self.outcome = Outcome("not begun")
         self._began = time.monotonic()
         self._ends: deque[float] = deque(maxlen=SMOOTHED_STEPS)
@@ -85,11 +88,13 @@ class Session(lightning.Callback):
     # Lightning's hooks
 
     def on_train_start(self, trainer: lightning.Trainer, task: Task) -> None:  # type: ignore[override]
-        """Put everything back as it was, or judge the network as it is before the first step."""
+        """Put everything back as it was when the run was left."""
         if self._state is not None:
             restore_state(task, trainer.optimizers, self._state)
             self.n_without_gain = int(self._state["n_without_gain"])
-            self.folder.forget_after(task.n_steps)
+        self.folder.forget_after(task.n_steps)
+        self.device = task.device
+        self.stop.listen()  # once more: Lightning has put a handler of its own in the place of ours
         self._batch_ended = self._began = time.monotonic()
         self._first_step = task.n_steps
 
@@ -110,6 +115,7 @@ class Session(lightning.Callback):
     def _after_step(self, trainer: lightning.Trainer, task: Task, now: float) -> None:
         self._ends.append(now)
         step, n_steps = task.n_steps, self.config.training.steps
+        task.measured = self._processes.mean(task.measured)
         if trainer.is_global_zero:
             self.folder.log_step(step, task.measured)
             self.tracker.log(step, {f"train/{key}": value for key, value in task.measured.items()})
@@ -133,15 +139,14 @@ class Session(lightning.Callback):
         task.schedule_state = self.config.schedule.hear(task.schedule_state, gain)
         self.n_without_gain = 0 if gain > 0 else self.n_without_gain + 1
         metrics = self.judge.values(summary)
-        if trainer.is_global_zero:
-            about = self.folder.about_model()
-            self.keeper.keep(task.judged, step, metrics, about)
-            self.keeper.keep_last(task.judged, step, state_of(task, trainer.optimizers, self.n_without_gain), about)
+        if trainer.is_global_zero:  # before the checkpoint: a run that goes on from there does not tell it again
             self._tell_validation(step, summary, metrics)
+        self._keep(trainer, task, metrics)
+        if trainer.is_global_zero:
             self.listening(task.judged, task.device, step, self.tracker)
         self.outcome.validations.append({"step": float(step), **metrics})
         ends = self._after_validation is not None and trainer.is_global_zero and self._after_validation(step, metrics)
-        if self._agreed(trainer, ends):
+        if self._processes.any(ends):
             return "ended after a validation, as asked"
         most = self.config.checkpoints.stop_after
         if most is not None and self.n_without_gain >= most:
@@ -162,22 +167,20 @@ class Session(lightning.Callback):
             self.outcome.is_finished = True
             return "all steps are done"
         minutes = self.config.training.max_minutes
-        if minutes is not None and self._agreed(trainer, time.monotonic() - self._began >= 60 * minutes):
+        if minutes is not None and self._processes.any(time.monotonic() - self._began >= 60 * minutes):
             return f"{minutes:g} minutes are over"
-        if self._agreed(trainer, self.stop.is_asked):
+        if self._processes.any(self.stop.is_asked):
+            self.outcome.is_interrupted = True
             return "stopped by the user"
         return None
 
-    def _agreed(self, trainer: lightning.Trainer, here: bool) -> bool:
-        """Return whether any process says so: all of them must stop at the same step."""
-        if trainer.world_size == 1:
-            return here
-        return bool(trainer.strategy.reduce(torch.tensor(float(here), device=trainer.strategy.root_device), "sum") > 0)
+    def _keep(self, trainer: lightning.Trainer, task: Task, metrics: dict[str, float] | None = None) -> None:
+        state = state_of(task, trainer.optimizers, self.n_without_gain)
+        self.keeper.keep(task.judged, task.n_steps, state, self.folder.about_model(), metrics)
 
     def _end(self, trainer: lightning.Trainer, task: Task, reason: str) -> None:
-        if trainer.is_global_zero:
-            state = state_of(task, trainer.optimizers, self.n_without_gain)
-            self.keeper.keep_last(task.judged, task.n_steps, state, self.folder.about_model())
+        if self.keeper.last_step != task.n_steps:
+            self._keep(trainer, task)
         trainer.should_stop = True
         self.outcome.reason, self.outcome.n_steps = reason, task.n_steps
         self.outcome.is_finished |= "early stopping" in reason
