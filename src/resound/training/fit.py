@@ -29,6 +29,7 @@ from resound.training.judge import Judge, jobs_for
 from resound.training.keeper import Keeper, average_of
 from resound.training.listening import Listening
 from resound.training.memory import advice_for, is_out_of_memory
+from resound.training.prepared import prepare
 from resound.training.run_folder import RunFolder
 from resound.training.session import Outcome, Session, Shown
 from resound.training.stopping import deaf_to_signals, stoppable
@@ -86,7 +87,7 @@ def train(
     rank, n_ranks = ranks(config)
     use_all_cores()
     network = initial_network(config)
-    dataset = ExampleDataset(config.mixing)
+    task = task_of(network, config)
     run = RunFolder(folder, config, is_writer=rank == 0)
     keeper = Keeper.of(folder, config.checkpoints.metric, config.checkpoints.keep)
     say = LogAndShow(shown, run)
@@ -96,7 +97,11 @@ def train(
         state = keeper.state()
         say.line(f"goes on from step {state['n_steps']}" + (f", with {'; '.join(changed)}" if changed else ""))
     else:
-        keeper.check_space(network)
+        run.check_free()
+        keeper.check_space(network, task.beside)
+    for plan in config.prepared_plans:
+        prepare(plan, shown.line if rank == 0 else ignore, jobs_for(plan.n_examples))
+    dataset = ExampleDataset(config.mixing)
     findings = [finding for check in checks for finding in check(config)]
     refuse_broken(findings, force)
     if not resume and rank == 0:
@@ -105,7 +110,7 @@ def train(
     run.write_json("findings.json", {"findings": [vars(finding) for finding in findings], "forced": list(force)})
     for finding in findings:
         say.line(str(finding))
-    say.line(announcement(config, dataset, network, keeper))
+    say.line(announcement(config, dataset, task, keeper))
     examples = open_cache(
         config.validation_mixing, config.validation.n_examples, n_jobs=jobs_for(config.validation.n_examples)
     )
@@ -113,7 +118,6 @@ def train(
     judge.judge_baselines()
     run.write_json("baselines.json", {name: summary.to_json() for name, summary in judge.baselines.items()})
     listening = Listening(config, folder, examples)
-    task = task_of(network, config)
     n_done = int(state["n_steps"]) if state else 0
     if n_done >= config.training.steps:
         raise TrainingError(f"{folder}: has made its {n_done} steps; give more by training.steps=N")
@@ -145,7 +149,7 @@ def fit(task: Task, session: Session, loader: DataLoader[Any], config: RunConfig
             max_epochs=1,
             min_epochs=0,
             accumulate_grad_batches=training.accumulate,
-            gradient_clip_val=config.optimiser.clip_norm or float("inf"),
+            gradient_clip_val=config.optimiser.clip_norm or float("inf") if task.automatic_optimization else None,
             callbacks=[session],
             logger=False,
             enable_checkpointing=False,
@@ -163,6 +167,10 @@ def fit(task: Task, session: Session, loader: DataLoader[Any], config: RunConfig
         except OSError as error:
             where, reason = session.folder.folder, error.strerror or error
             raise OutputError(f"{where}: cannot be written ({reason}); free some space, then --resume") from None
+
+
+def ignore(text: str) -> None:
+    """Tell nobody: the first process of several does."""
 
 
 def ranks(config: RunConfig) -> tuple[int, int]:
@@ -213,17 +221,18 @@ def refuse_broken(findings: Sequence[Finding], force: Sequence[str]) -> None:
         raise TrainingError(f"{told}; mend it, or train all the same with {codes}")
 
 
-def announcement(config: RunConfig, dataset: ExampleDataset, network: Network, keeper: Keeper) -> str:
+def announcement(config: RunConfig, dataset: ExampleDataset, task: Task, keeper: Keeper) -> str:
     """Return one line about what will happen."""
-    training = config.training
+    training, network = config.training, task.network
+    beside = f" and {n_parameters(task.beside):,} of what judges it" if task.beside is not None else ""
     _, n_ranks = ranks(config)
     n_examples = training.steps * training.batch_size * training.accumulate * n_ranks
     hours = n_examples * dataset.config.segment_seconds / 3600
-    megabytes = keeper.needed_bytes(network) / 1e6
+    megabytes = keeper.needed_bytes(network, task.beside) / 1e6
     return (
-        f"{config.network}, {n_parameters(network):,} parameters: {training.steps:,} steps, {n_examples:,} examples of "
-        f"{dataset.config.segment_seconds:g} s ({hours:.1f} h of sound), validated every {training.validate_every:,}; "
-        f"up to {megabytes:,.0f} MB on disk"
+        f"{config.network}, {n_parameters(network):,} parameters{beside}: {training.steps:,} steps, "
+        f"{n_examples:,} examples of {dataset.config.segment_seconds:g} s ({hours:.1f} h of sound), "
+        f"validated every {training.validate_every:,}; up to {megabytes:,.0f} MB on disk"
     )
 
 

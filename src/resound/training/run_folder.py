@@ -48,10 +48,14 @@ class RunFolder:
         """Make the folder.  Raises `OutputError` where something is there already."""
         if not self.is_writer:
             return
-        if self.folder.exists() and any(self.folder.iterdir()):
-            raise OutputError(f"{self.folder}: exists already; go on with --resume, or give another folder with -o")
+        self.check_free()
         self._make()
         self._write_config()
+
+    def check_free(self) -> None:
+        """Raise `OutputError` where something is there already."""
+        if self.is_writer and self.folder.exists() and any(self.folder.iterdir()):
+            raise OutputError(f"{self.folder}: exists already; go on with --resume, or give another folder with -o")
 
     def reopen(self) -> list[str]:
         """Check that this is the run that the config describes, and return what changed that may.
