@@ -280,7 +280,10 @@ def test_noise_rooms_and_old_recordings_are_no_clean_material_unless_asked_for(e
 def test_what_is_narrower_than_asked_by_its_manifest_or_its_rate_is_left_out(write_corpus):
     sounds = {key: speech_like(2, 8000, seed=number) for number, key in enumerate(("said", "unsaid", "narrow"))}
     corpus = write_corpus("s", sounds, bandwidth_hz={"said": 4000.0, "unsaid": None, "narrow": 2000.0}, split="train")
-    assert clean_names(Enhancement(settings({"corpus": corpus, "min_bandwidth_hz": 3500}))) == {"said.wav", "unsaid.wav"}
+    assert clean_names(Enhancement(settings({"corpus": corpus, "min_bandwidth_hz": 3500}))) == {
+        "said.wav",
+        "unsaid.wav",
+    }
     with pytest.raises(InputError, match="no recording of split"):  # of 8 kHz, so 4 kHz wide whatever it does not say
         Enhancement(settings({"corpus": corpus, "min_bandwidth_hz": 4500}))
 
