@@ -250,6 +250,15 @@ def test_what_is_above_a_recordings_bandwidth_is_not_judged(task, batch):
         assert torch.allclose(with_hiss, without, atol=1e-3) != is_heard  # its phase is rounded
 
 
+def test_recordings_are_judged_at_one_level_and_what_is_made_relative_to_them(task, batch):
+    batch["clean"] *= torch.tensor([1.0, 0.1])[:, None, None]
+    real, fake = task.sides(batch, 0.5 * batch["clean"])
+    assert torch.allclose(real.square().mean(dim=-1), torch.ones(2, 1))
+    assert torch.allclose(fake, 0.5 * real)
+    batch["clean"] *= 0
+    assert all(torch.isfinite(side).all() for side in task.sides(batch, batch["clean"]))
+
+
 def test_the_discriminators_learn_to_tell_a_recording_from_what_is_made(task, batch):
     optimiser = task.optimiser_of(task.discriminators)
     optimiser.param_groups[0]["lr"] = 1e-2

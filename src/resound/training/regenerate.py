@@ -23,6 +23,7 @@ from resound.training.config import DiscriminatorSizes, RunConfig
 from resound.training.tasks import Batch, OfWaveforms
 
 BETWEEN = {"ls": 0.5, "hinge": 0.0}  # the scores that are taken for a recording, and the others
+QUIETEST_RMS = 1e-3  # -60 dBFS: what is below is judged as what it is, next to silence
 # What has no value before the discriminators begin; the log has a column for it all the same.
 OF_DISCRIMINATORS = (
     *("adversarial", "feature_matching", "discriminator", "discriminator_grad_norm"),
@@ -150,13 +151,15 @@ class Regenerate(OfWaveforms):
         return loss, balance_of(of_real, of_fake, BETWEEN[self.adversarial.kind])
 
     def sides(self, batch: Batch, estimate: Tensor) -> tuple[Tensor, Tensor]:
-        """Return recordings and what was made, both without what is above the recordings' bandwidths.
+        """Return recordings and what was made as they are judged: within the recordings' bandwidths, at their RMS of 1.
 
-        Else a narrow recording would be told by its edge alone, and the generator would learn to cut there.
+        Else a narrow recording would be told by its edge alone, and the generator would learn to cut there; and under
+        spectral norm scores hardly move more than the waveform does: those of quiet recordings would be alike.
         """
         about = self.about(batch)
         fake, real, _ = heard(estimate, batch["clean"], about["sample_rate"], about["bandwidth_hz"])
-        return real, fake
+        rms = real.square().mean(dim=(1, 2), keepdim=True).sqrt().clamp_min(QUIETEST_RMS)
+        return real / rms, fake / rms
 
     def loss_of_each(self, batch: Batch) -> Tensor:
         """Return the sum of all losses of each example, ``(batch,)``: the discriminators' too where they take part."""
