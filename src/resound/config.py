@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
@@ -173,19 +174,27 @@ def fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
     annotation: Any = model
     for part in location:
         annotation = _inside(annotation, part)
+    annotation = _bare(annotation)
     return list(annotation.model_fields) if _is_model(annotation) else []
 
 
 def _inside(annotation: Any, part: Any) -> Any:
     """Return the type at one part of a place: a model's setting, an item of a sequence, one of several by its tag."""
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
+    annotation = _bare(annotation)
     if _is_model(annotation):
         return annotation.model_fields[part].annotation if part in annotation.model_fields else None
     if isinstance(part, int):
         return next(iter(get_args(annotation)), None)
     tagged = [each for each in get_args(annotation) if _is_model(each)]
     return next((each for each in tagged if part in (field.default for field in each.model_fields.values())), None)
+
+
+def _bare(annotation: Any) -> Any:
+    """Return a type without what `Annotated` adds, and without the ``None`` of what may be left out."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    others = [each for each in get_args(annotation) if each is not NoneType]
+    return others[0] if len(others) == 1 and NoneType in get_args(annotation) else annotation
 
 
 def _is_model(annotation: Any) -> bool:

@@ -27,4 +27,13 @@ def noisy() -> Callable[..., Example]:
 def mixture() -> Example:
     """Two voices at once."""
     sources = np.stack([speech_like(4, RATE, seed=1), 0.7 * speech_like(4, RATE, seed=2)]).astype(np.float32)
-    return Example(sources.sum(axis=0, keepdims=True), sources, RATE, RATE / 2, "speech")
+    return Example(sources.sum(axis=0, keepdims=True), sources, RATE, RATE / 2, "speech", task="separate")
+
+
+@pytest.fixture
+def denoised(noisy) -> Example:
+    """Speech in noise beside what a denoiser made of it, which took half of the noise and a little of the voice."""
+    example = noisy()
+    output = 0.8 * example.clean + 0.5 * (example.degraded - example.clean)
+    both = np.concatenate([output, example.degraded])
+    return Example(both, example.clean, RATE, RATE / 2, "speech", task="regenerate")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from resound.errors import ConfigError
 from resound.judging import baselines
-from resound.judging.baselines import BASELINES, judge_baselines
+from resound.judging.baselines import BASELINES, baselines_for, judge_baselines
 from resound.judging.measures import Asked
 from resound.judging.scores import score
 from resound.mixing.cache import CachedExamples, open_cache
@@ -42,11 +44,18 @@ def test_the_oracle_beats_the_classic_chain_beats_silence(noisy, rms):
         assert scores["classic"][name] > scores["unprocessed"][name] > scores["silence"][name]
 
 
-def test_estimates_have_the_shape_of_the_target(noisy, mixture):
-    for example in (noisy(seconds=0.7), mixture):
-        for name, baseline in BASELINES.items():
-            if name not in baselines.NOT_FOR_SEPARATION or example is not mixture:
-                assert baseline(example).shape == example.clean.shape
+def test_estimates_have_the_shape_of_the_target(noisy, mixture, denoised):
+    for example in (noisy(seconds=0.7), mixture, denoised):
+        for name in baselines_for(example.task):
+            assert BASELINES[name](example).shape == example.clean.shape
+
+
+def test_after_a_denoiser_the_noisy_input_is_a_baseline_too(denoised):
+    assert "noisy" not in baselines_for("enhance")
+    assert baselines_for("regenerate") == list(BASELINES)
+    alone = replace(denoised, degraded=denoised.degraded[1:], task="enhance")
+    for name in ("classic", "oracle_mask"):  # of what the denoiser was given, as if there were no denoiser
+        np.testing.assert_array_equal(BASELINES[name](denoised), BASELINES[name](alone))
 
 
 def test_the_oracle_mask_separates(mixture):
@@ -64,7 +73,7 @@ def test_the_oracle_mask_of_a_clean_input_is_the_input(noisy):
 
 def test_each_baseline_is_judged_on_each_example(examples, calls):
     judged = judge_baselines(examples, 1)
-    assert list(judged) == list(BASELINES)
+    assert list(judged) == baselines_for("enhance")
     assert len(calls) == 4 * 6
     example = examples.example(0, 3)
     assert judged["classic"].rows[3].scores == score(BASELINES["classic"](example), example)

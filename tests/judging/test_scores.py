@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from resound.judging.measures import MEASURES
+from resound.judging.scores import noisy as noisy_input
 from resound.judging.scores import score, separates, unprocessed
 from resound.mixing.example import Example
 from signals import noise, speech_like
@@ -66,6 +68,27 @@ def test_sources_may_come_in_any_order(mixture):
     assert separates(mixture)
     assert score(estimate[::-1], mixture) == score(estimate, mixture)
     assert score(estimate, mixture)["si_sdr"] > 15
+
+
+def test_a_stereo_mixture_of_two_is_one_to_separate_all_the_same(mixture):
+    left_and_right = replace(mixture, degraded=np.repeat(mixture.degraded, 2, axis=0))
+    assert separates(left_and_right)
+    np.testing.assert_array_equal(unprocessed(left_and_right), unprocessed(mixture))
+    assert score(mixture.clean[::-1], left_and_right) == score(mixture.clean, mixture)
+
+
+def test_two_inputs_of_one_voice_are_none_to_separate(denoised):
+    assert not separates(denoised)
+    np.testing.assert_array_equal(unprocessed(denoised), denoised.degraded[:1])
+    np.testing.assert_array_equal(noisy_input(denoised), denoised.degraded[1:])
+
+
+def test_gains_are_counted_from_the_denoisers_output(denoised):
+    scores = score(unprocessed(denoised), denoised)
+    assert scores["si_sdr_i"] == scores["snr_i"] == 0
+    before = score(noisy_input(denoised), denoised)
+    assert before["si_sdr_i"] == pytest.approx(before["si_sdr"] - scores["si_sdr"])
+    assert before["si_sdr_i"] < -3
 
 
 def test_the_mixture_improves_nothing(mixture):

@@ -103,6 +103,14 @@ def test_examples_without_a_value_are_told(four):
     assert verdict(model, {}) == "no baseline to compare with"
 
 
+def test_after_a_denoiser_it_is_compared_with_that_and_with_its_input(four):
+    model = summary([9.0, 11.0, 10.0, 12.0])
+    told = verdict(model, four | {"noisy": summary([1.0, 2.0, 1.0, 2.0]), "classic": four["unprocessed"]})
+    assert told.startswith("beats the denoiser's output by 4.2 dB SI-SDR")
+    assert ", the noisy input by 9.0 dB" in told
+    assert "classic" not in told
+
+
 def test_of_some_measures_less_is_better():
     def only(values):
         return summarise([Judged(index, "speech", {"lsd": value}) for index, value in enumerate(values)])

@@ -53,6 +53,13 @@ def test_cached_examples_are_those_that_are_mixed_bit_for_bit(mixing, tmp_path):
         assert one.sample_rate == RATE
 
 
+@pytest.mark.parametrize("task", ["enhance", "separate"])
+def test_what_the_rows_are_is_remembered(mixing, speech_corpus, tmp_path, task):
+    separate = {"task": "separate", "sample_rate": RATE, "segment_seconds": 0.5}
+    config = mixing() if task == "enhance" else mixing_from(separate | {"speech": {"corpus": str(speech_corpus)}})
+    assert open_cache(config, 2, tmp_path, n_jobs=1).example(0, 0).task == task
+
+
 def test_a_second_start_makes_nothing(mixing, tmp_path, monkeypatch):
     cached(mixing(), tmp_path)
     monkeypatch.setattr(caching, "open_examples", None)  # calling it would fail

@@ -277,6 +277,17 @@ def test_noise_rooms_and_old_recordings_are_no_clean_material_unless_asked_for(e
     assert clean_names(Enhancement(settings({"corpus": everything, "domain": "vintage"}))) == {"vintage.wav"}
 
 
+def test_what_is_narrower_than_asked_by_its_manifest_or_its_rate_is_left_out(write_corpus):
+    sounds = {key: speech_like(2, 8000, seed=number) for number, key in enumerate(("said", "unsaid", "narrow"))}
+    corpus = write_corpus("s", sounds, bandwidth_hz={"said": 4000.0, "unsaid": None, "narrow": 2000.0}, split="train")
+    assert clean_names(Enhancement(settings({"corpus": corpus, "min_bandwidth_hz": 3500}))) == {
+        "said.wav",
+        "unsaid.wav",
+    }
+    with pytest.raises(InputError, match="no recording of split"):  # of 8 kHz, so 4 kHz wide whatever it does not say
+        Enhancement(settings({"corpus": corpus, "min_bandwidth_hz": 4500}))
+
+
 def test_a_corpus_of_noise_alone_is_refused_with_the_setting_that_takes_it(write_corpus):
     corpus = write_corpus("hum", {"n": noise(3, 8000)}, domain="noise", split="train")
     with pytest.raises(InputError, match=r"of domain speech, effects or music \(.*domains there: noise\); .*'domain:"):

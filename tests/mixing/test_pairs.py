@@ -102,8 +102,14 @@ def test_a_denoised_side_may_be_given_too(folders):
     stream = Pairs(settings(pairs=folders / "pairs.jsonl", inputs=["denoised", "degraded"], peak=None))
     example = stream.example(0, 0)
     assert example.degraded.shape == (2, 8000)
+    assert example.task == "regenerate"
     np.testing.assert_allclose(example.degraded[0], 0.5 * example.clean[0], atol=1e-6)
     assert np.sqrt(np.mean((example.degraded[1] - example.clean[0]) ** 2)) == pytest.approx(0.01, rel=0.05)
+
+
+def test_the_denoised_side_comes_first():
+    with pytest.raises(ValueError, match=r"\[degraded\] or \[denoised\] or \[denoised, degraded\]"):
+        settings(pairs="pairs.jsonl", inputs=["degraded", "denoised"])
 
 
 def test_folders_have_no_denoised_side(folders):

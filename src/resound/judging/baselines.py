@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from resound.dsp.spectral import frame_length_for, hann, istft, stft
 from resound.inference.workers import count_of_jobs, map_in_order
 from resound.judging.measures import Asked
-from resound.judging.scores import Judged, score, separates, unprocessed
+from resound.judging.scores import Judged, noisy, score, unprocessed
 from resound.judging.stored import read_rows, rows_path, write_rows
 from resound.judging.summary import Summary, summarise
 from resound.mixing.cache import CachedExamples
-from resound.mixing.example import Example
+from resound.mixing.example import Example, Task
 
 MASK_SECONDS = 0.032
 
@@ -31,7 +31,7 @@ def classic(example: Example) -> NDArray:
     """Return the degraded input restored by the classic chain with its defaults."""
     from resound.inference.pipeline import restore
 
-    return restore(example.degraded, example.sample_rate, "classic")
+    return restore(noisy(example), example.sample_rate, "classic")
 
 
 def oracle_mask(example: Example) -> NDArray:
@@ -40,7 +40,7 @@ def oracle_mask(example: Example) -> NDArray:
     Wang, Narayanan & Wang 2014, "On training targets for supervised speech separation", with β = 0.5, on 32-ms
     Hann frames.  The noise is all that is not the target; of a mixture, the other sources.
     """
-    pairs = zip(unprocessed(example), example.clean, strict=True)
+    pairs = zip(noisy(example), example.clean, strict=True)
     return np.stack([_ideal_ratio_masked(degraded, target, example.sample_rate) for degraded, target in pairs])
 
 
@@ -56,18 +56,25 @@ def _ideal_ratio_masked(degraded: NDArray, target: NDArray, sample_rate: int) ->
 
 BASELINES: dict[str, Callable[[Example], NDArray]] = {
     "unprocessed": unprocessed,
+    "noisy": noisy,
     "silence": silence,
     "classic": classic,
     "oracle_mask": oracle_mask,
 }
 CEILINGS = ("oracle_mask",)  # know the target
-NOT_FOR_SEPARATION = ("classic",)
+ONLY_FOR: dict[str, tuple[Task, ...]] = {"noisy": ("regenerate",), "classic": ("enhance", "regenerate")}
+
+
+def baselines_for(task: Task) -> list[str]:
+    """Return the names of the baselines that mean something for a task."""
+    return [name for name in BASELINES if task in ONLY_FOR.get(name, (task,))]
 
 
 def judge_baselines(examples: CachedExamples, n_jobs: int = 0, asked: Asked = Asked()) -> dict[str, Summary]:  # noqa: B008
     """Return what each baseline reaches on a set, from the set's folder where it was judged before.
 
-    ``n_jobs`` worker processes, 0: one per core.  ``classic`` is absent for sets to separate.
+    ``n_jobs`` worker processes, 0: one per core.  Which of them a set has, `baselines_for` says: where a denoiser went
+    before, ``unprocessed`` is its output and ``noisy`` what it was given.
     """
     path = rows_path(examples.folder, asked)
     rows = read_rows(path, examples.n_examples)
@@ -98,5 +105,5 @@ class _Judge:
     def __call__(self, index: int) -> dict[str, Judged]:
         example = self._examples.example(0, index)
         extra = self.asked.at(index, len(self._examples))
-        names = [name for name in BASELINES if not (separates(example) and name in NOT_FOR_SEPARATION)]
+        names = baselines_for(example.task)
         return {name: Judged(index, example.domain, score(BASELINES[name](example), example, extra)) for name in names}

@@ -49,14 +49,19 @@ def score(estimate: NDArray, example: Example, extra: tuple[str, ...] = ()) -> d
 
 def separates(example: Example) -> bool:
     """Whether the targets are the sources of a mixture, not the channels of a recording."""
-    return len(example.clean) != len(example.degraded)
+    return example.task == "separate"
 
 
 def unprocessed(example: Example) -> NDArray:
-    """Return the degraded input in the shape of the target: the mixture once for each source."""
+    """Return the input in the shape of the target: the mixture once for each source; of two versions the denoised."""
     if not separates(example):
-        return example.degraded
+        return example.degraded[: len(example.clean)]
     return np.repeat(example.degraded.mean(axis=0, keepdims=True), len(example.clean), axis=0)
+
+
+def noisy(example: Example) -> NDArray:
+    """Return the degraded input in the shape of the target; of two versions the one that no denoiser has been over."""
+    return example.degraded[-len(example.clean) :] if example.task == "regenerate" else unprocessed(example)
 
 
 def matched(estimate: NDArray, clean: NDArray) -> NDArray[np.int64]:

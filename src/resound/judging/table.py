@@ -10,6 +10,7 @@ from resound.judging.measures import ALL
 from resound.judging.summary import Statistics, Summary, paired_difference
 
 COMPARED = {"unprocessed": "the unprocessed input", "classic": "the classic chain"}
+AFTER_A_DENOISER = {"unprocessed": "the denoiser's output", "noisy": "the noisy input"}
 NO_VALUE = "–"
 NEGLIGIBLE_DB = 0.05
 Columns = dict[str, dict[str, float]]  # means by measure and estimate
@@ -47,16 +48,19 @@ def markdown_table(summaries: dict[str, Summary], domain: str | None = None) -> 
 
 
 def verdict(model: Summary, baselines: dict[str, Summary], name: str = "si_sdr") -> str:
-    """Return in words whether a model beats the unprocessed input and the classic chain, by paired differences.
+    """Return in words whether a model beats the input and the classic chain, by paired differences.
+
+    Where a denoiser went before, its output and what it was given take their places.
 
     ``name`` is a measure of which more, or less, is better.  Told apart is only what differs with 95 % confidence.
     """
     phrases: list[str] = []
     verb_before = ""
-    for baseline in (baseline for baseline in COMPARED if baseline in baselines):
+    compared = AFTER_A_DENOISER if "noisy" in baselines else COMPARED
+    for baseline in (baseline for baseline in compared if baseline in baselines):
         difference = paired_difference(model, baselines[baseline], name)
         verb, amount = _comparison(difference, name, names_measure=not phrases)
-        phrases.append(" ".join([*([] if verb == verb_before else [verb]), COMPARED[baseline], amount]))
+        phrases.append(" ".join([*([] if verb == verb_before else [verb]), compared[baseline], amount]))
         verb_before = verb
     return "; ".join([", ".join(phrases) or "no baseline to compare with", *_level(model)])
 

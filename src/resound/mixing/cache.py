@@ -33,11 +33,11 @@ from resound.audio.atomic import flush, write_failure
 from resound.errors import ConfigError, InputError, OutputError
 from resound.inference.workers import count_of_jobs, map_in_order
 from resound.mixing.config import Common
-from resound.mixing.example import Example, place_of
+from resound.mixing.example import Example, Task, place_of
 from resound.mixing.identity import code_of, hash_of, material_of, recordings_of, settings_of
 from resound.mixing.stream import open_epoch, open_examples
 
-VERSION = 1  # of the folder's layout
+VERSION = 2  # of the folder's layout
 ABOUT, LINES = "cache.json", "examples.jsonl"
 SIDES = ("degraded", "clean")
 
@@ -57,6 +57,7 @@ class CachedExamples:
         self.sample_rate = int(self._about["sample_rate"])
         self.n_examples = int(self._about["n_examples"])
         self.skipped: Counter[str] = Counter(self._about["skipped"])
+        self.task: Task = self._about["task"]
         if {self.n_examples} != {len(self._lines), *map(len, self._arrays.values())}:
             raise InputError(
                 f"{folder}: is no whole cache (its parts differ in length); delete it to have it made again"
@@ -76,6 +77,7 @@ class CachedExamples:
             bandwidth_hz=line["bandwidth_hz"],
             domain=line["domain"],
             recipe=line["recipe"],
+            task=self.task,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -116,7 +118,7 @@ def open_cache(
     n_jobs = count_of_jobs(n_jobs)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder / f"{whole.name}.lock"):
+        with alone(folder / f"{whole.name}.lock"):
             with suppress(InputError):  # made by another process while this one waited
                 return CachedExamples(whole)
             _make(whole, facts, config, n_jobs)
@@ -193,6 +195,7 @@ def _give_name(made: Path, whole: Path) -> None:
 
 def _fill(folder: Path, facts: dict[str, Any], config: Common, n_jobs: int) -> dict[str, Any]:
     """Write arrays and lines, and return what is to be known about them."""
+    task: Task = "enhance"
     domains: Counter[str] = Counter()
     skipped: Counter[str] = Counter(open_examples(config).skipped)
     limit = facts["limit_per_domain"] or facts["n_examples"]
@@ -207,6 +210,7 @@ def _fill(folder: Path, facts: dict[str, Any], config: Common, n_jobs: int) -> d
                 if domains[example.domain] == limit:
                     continue
                 domains[example.domain] += 1
+                task = example.task
                 for side in SIDES:
                     arrays[side].append(getattr(example, side))
                 line = {"domain": example.domain, "bandwidth_hz": example.bandwidth_hz, "recipe": example.recipe}
@@ -216,6 +220,7 @@ def _fill(folder: Path, facts: dict[str, Any], config: Common, n_jobs: int) -> d
             array.close()
     return facts | {
         "sample_rate": config.sample_rate,
+        "task": task,
         "n_examples": domains.total(),
         "domains": dict(sorted(domains.items())),
         "skipped": dict(skipped),
@@ -258,7 +263,7 @@ def _mapped(path: Path) -> NDArray[np.float32]:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     """Wait until no other process has the lock, which ends with the process however that ends."""
     try:
         import fcntl
@@ -280,7 +285,8 @@ def _remove_remains(whole: Path) -> None:
 
 def _check_space(folder: Path, config: Common, n_examples: int) -> None:
     n_sources = getattr(config, "n_speakers", config.n_channels)
-    needed = 4 * n_examples * config.segment_samples * (config.n_channels + n_sources)
+    n_inputs = config.n_channels * len(getattr(config, "inputs", ("degraded",)))
+    needed = 4 * n_examples * config.segment_samples * (n_inputs + n_sources)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OutputError(

@@ -98,7 +98,7 @@ class Material(Settings):
     share: float = Field(1.0, gt=0)  # of the examples, against the other materials'
     domain: str | None = None  # only this domain of the manifests; None: speech, effects, music, and what has none
     language: str | None = None  # only this language
-    min_bandwidth_hz: float = 0.0  # only recordings whose manifest says at least that much
+    min_bandwidth_hz: float = 0.0  # not those whose manifest, or sample rate, says less
 
 
 class Common(Settings):
@@ -144,6 +144,9 @@ class SeparationConfig(Common):
     chain: ChainField | None = None  # over the mixture, the sources stay clean
 
 
+INPUTS = (("degraded",), ("denoised",), ("denoised", "degraded"))
+
+
 class PairsConfig(Common):
     """Recordings that exist clean and degraded."""
 
@@ -159,7 +162,9 @@ class PairsConfig(Common):
     def _check(self) -> Self:
         if bool(self.pairs) == (self.clean is not None and self.degraded is not None):
             raise ValueError("pairs come from manifests (pairs: ...) or from two folders (clean: ..., degraded: ...)")
-        if not self.inputs or (self.clean is not None and self.inputs != ("degraded",)):
+        if self.inputs not in INPUTS:
+            raise ValueError("inputs are " + " or ".join(f"[{', '.join(each)}]" for each in INPUTS))
+        if self.clean is not None and self.inputs != ("degraded",):
             raise ValueError(
                 "inputs: two folders give [degraded] alone; a prepared set has a manifest for 'pairs: ...'"
             )

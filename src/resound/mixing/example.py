@@ -6,12 +6,13 @@ import operator
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Audio = NDArray[np.float32]
+Task = Literal["enhance", "separate", "regenerate"]
 
 
 @dataclass
@@ -21,12 +22,13 @@ class Example:
     ``recipe`` is plain JSON: everything that was drawn, so that the example can be explained and made again.
     """
 
-    degraded: Audio  # (channel, time)
-    clean: Audio  # (channel, time) to enhance, (source, time) to separate
+    degraded: Audio  # (channel, time); to regenerate the denoiser's output, then what it was given
+    clean: Audio  # (channel, time), or (source, time) to separate
     sample_rate: int
     bandwidth_hz: float  # of the clean part: above it there is nothing to learn, so losses look away there
     domain: str
     recipe: dict[str, Any] = field(default_factory=dict)
+    task: Task = "enhance"  # what the rows of both sides are, which their numbers cannot tell
 
 
 class Examples(Protocol):

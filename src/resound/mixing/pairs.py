@@ -80,6 +80,7 @@ class Pairs:
             bandwidth_hz=min(bandwidth_hz, config.sample_rate / 2),
             domain=self._pool.domains[recording] or "pairs",
             recipe=recipe | {"clean": excerpt.place, "inputs": list(files)} | done,
+            task="enhance" if len(files) == 1 else "regenerate",
         )
 
     def _beside(self, place: dict[str, Any], file: str, n_samples: int) -> Audio:

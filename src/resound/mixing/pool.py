@@ -155,9 +155,15 @@ def _wanted(item: Recording, material: Material, split: str | None) -> bool:
         (split is None or item.split is None or item.split == split)
         and (item.domain == material.domain if material.domain else item.domain in CLEAN_DOMAINS)
         and (material.language is None or item.language == material.language)
-        and (item.bandwidth_hz is None or item.bandwidth_hz >= material.min_bandwidth_hz)
+        and _at_most_hz(item) >= material.min_bandwidth_hz
         and not (item.role or "").startswith(SPOILT_ROLES)
     )
+
+
+def _at_most_hz(item: Recording) -> float:
+    """Return the bandwidth of a recording as far as its manifest tells: it is never above half the sample rate."""
+    nyquist_hz = item.sample_rate / 2
+    return nyquist_hz if item.bandwidth_hz is None else min(item.bandwidth_hz, nyquist_hz)
 
 
 def check_usable(audio: Audio, path: str) -> None:

@@ -86,6 +86,7 @@ class Separation:
             bandwidth_hz=min(*bandwidths_hz, config.sample_rate / 2),
             domain="speech",
             recipe=recipe | {"sources": places} | ({"chain": drawn} if drawn else {}) | done,
+            task="separate",
         )
 
     def _cast(self, position: int, rng: np.random.Generator) -> list[tuple[int, int]]:

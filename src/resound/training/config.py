@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,11 +18,15 @@ from resound.corpora.manifest import read_manifest
 from resound.errors import ConfigError, did_you_mean
 from resound.judging.measures import ALL, PERCEPTUAL, Asked
 from resound.losses import Terms, WeightedLoss
-from resound.mixing.config import Common, Settings, mixing_from
+from resound.losses.adversarial import Kind
+from resound.mixing.config import Common, PairsConfig, Settings, mixing_from
 from resound.mixing.paths import beside
+from resound.mixing.plan import Plan
 from resound.models import MODELS
+from resound.models.discriminators import PERIODS
 from resound.models.network import NetworkConfig
 from resound.models.presets import load_preset, preset_names
+from resound.training.prepared import pairs_of, plan_of
 from resound.training.schedules import AnySchedule, Plateau
 
 PLACEHOLDER = re.compile(r"^<(\w+)(\??)>$")  # with ?: left out where there is none
@@ -85,12 +89,37 @@ class KeepConfig(Settings):
         return metric
 
 
+class DiscriminatorSizes(Settings):
+    """Which discriminators there are, and how large."""
+
+    n_scales: int = Field(2, ge=0)
+    periods: tuple[Annotated[int, Field(ge=1)], ...] = PERIODS
+    width: float = Field(1.0, gt=0)  # of all layers, against the papers'
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.n_scales and not self.periods:
+            raise ValueError("n_scales is 0 and periods are []; give one of them something to judge by")
+        return self
+
+
+class AdversarialConfig(Settings):
+    """What discriminators add to the loss of a generator; see `resound.losses.adversarial`."""
+
+    kind: Kind = "ls"
+    from_step: int = Field(0, ge=0)  # before: the loss alone, and the discriminators wait
+    weight: float = Field(1.8, ge=0)
+    feature_weight: float = Field(2.0, ge=0)
+    lr: float | None = Field(None, gt=0)  # peak of the discriminators'; None: the generator's
+    discriminators: DiscriminatorSizes = DiscriminatorSizes()
+
+
 class RunConfig(Settings):
     """Everything that a run folder's ``config.yaml`` holds."""
 
     preset: str | None = None  # what it began with
     about: str = ""
-    task: Literal["enhance", "separate"]
+    task: Literal["enhance", "separate", "regenerate"]
     network: str  # a key of MODELS
     config: dict[str, Any] = Field(default_factory=dict)  # its sizes
     initial: Path | None = None  # a model's folder to begin with; None: fresh weights
@@ -98,6 +127,7 @@ class RunConfig(Settings):
     data: dict[str, Any]
     validation: ValidationConfig = ValidationConfig()
     loss: Terms | Literal["two_stage"]  # two_stage: the error of both spectrograms of the two-stage U-Net
+    adversarial: AdversarialConfig | None = None  # to regenerate
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: AnySchedule = Field(default_factory=Plateau)
     training: TrainingConfig = TrainingConfig()
@@ -124,7 +154,24 @@ class RunConfig(Settings):
             )
         if (self.loss == "two_stage") and self.network != "two_stage_unet":
             raise ValueError(f"loss two_stage is for the network two_stage_unet, this one is {self.network}")
+        self._check_adversarial()
         return self
+
+    def _check_adversarial(self) -> None:
+        """Raise `ValueError` unless there are discriminators where, and only where, there is something for them."""
+        if self.task != "regenerate":
+            if self.adversarial is not None:
+                raise ValueError(f"adversarial is for task regenerate, this one is {self.task}; leave one of them out")
+            return
+        if self.adversarial is None:
+            raise ValueError("task regenerate needs discriminators; write 'adversarial: {}' or more of it")
+        if self.training.accumulate != 1 or self.training.n_devices != 1:
+            raise ValueError(
+                "task regenerate makes its steps itself, on one device; set training.accumulate and n_devices to 1, "
+                "and raise training.batch_size"
+            )
+        if self.loss == "two_stage":
+            raise ValueError("task regenerate needs a loss of waveforms, not two_stage; give terms such as l1")
 
     @property
     def weighted_loss(self) -> WeightedLoss:
@@ -145,23 +192,53 @@ class RunConfig(Settings):
     @property
     def mixing(self) -> Common:
         """What training examples are made of.  Raises `ConfigError`."""
-        return self._mixing({}, "data")
+        return self._mixing(self.data, "data", self.prepared_plans[:1])
 
     @property
     def validation_mixing(self) -> Common:
         """What validation examples are made of: the same of the other split, drawn anew.  Raises `ConfigError`."""
         changes = {"split": "valid", "seed": 1, "n_examples": self.validation.n_examples, **self.validation.data}
-        return self._mixing(changes, "validation.data")
+        return self._mixing(merged(self.data, changes), "validation.data", self.prepared_plans[1:])
 
-    def _mixing(self, changes: dict[str, Any], where: str) -> Common:
-        values = merged({"sample_rate": self.network_config.sample_rate, **self.data}, changes)
-        mixing = mixing_from(filled(values, self.corpora), where)
+    @property
+    def prepared_plans(self) -> list[Plan]:
+        """The sets that must be on disk before the first step: to learn from, to judge on; none if none is asked for.
+
+        Raises `ConfigError`.
+        """
+        if "prepare" not in self.data:
+            return []
+        written = filled(self.data["prepare"], self.corpora)
+        rate = self.network_config.sample_rate
+        return [plan_of(written, sample_rate=rate, is_valid=is_valid) for is_valid in (False, True)]
+
+    def _mixing(self, values: dict[str, Any], where: str, prepared: list[Plan]) -> Common:
+        values = filled({"sample_rate": self.network_config.sample_rate, **values}, self.corpora)
+        values.pop("prepare", None)
+        mixing = pairs_of(prepared[0], values, where) if prepared else mixing_from(values, where)
+        self._check_inputs(mixing, where)
         if mixing.sample_rate != self.network_config.sample_rate:
             raise ConfigError(
                 f"{where}.sample_rate: is {mixing.sample_rate} Hz, the network has {self.network_config.sample_rate}; "
                 "set config.sample_rate or leave the data's out"
             )
         return mixing
+
+    def _check_inputs(self, mixing: Common, where: str) -> None:
+        """Raise `ConfigError` unless a generator is given what it takes."""
+        if self.task != "regenerate":
+            return
+        inputs = mixing.inputs if isinstance(mixing, PairsConfig) else ()
+        if "denoised" not in inputs:
+            raise ConfigError(
+                f"{where}: has no denoised side; task regenerate reads pairs with inputs: [denoised, degraded], from "
+                "'prepare: ...' or from a set that 'resound prepare' made with a denoiser"
+            )
+        n_channels, taken = len(inputs) * mixing.n_channels, self.network_config.n_channels
+        if n_channels != taken:
+            raise ConfigError(
+                f"{where}.inputs: are {n_channels} channels, the network takes {taken}; set config.n_channels"
+            )
 
 
 def load_run_config(
@@ -250,6 +327,8 @@ def filled(values: Any, corpora: dict[str, list[Path]], key: str = "") -> Any:
 
 def _is_spare(line: Any, corpora: dict[str, list[Path]]) -> bool:
     """Tell whether a line is about material that may be missing, and is."""
-    texts = [text for text in line.values() if isinstance(text, str)] if isinstance(line, dict) else []
+    values = list(line.values()) if isinstance(line, dict) else []
+    values += [value for step in values if isinstance(step, dict) for value in step.values()]  # noise: {bank: ...}
+    texts = [text for text in values if isinstance(text, str)]
     matches = [match for text in texts if (match := PLACEHOLDER.match(text))]
     return any(match[2] and not corpora.get(match[1]) for match in matches)

@@ -34,6 +34,7 @@ from resound.training.judge import Judge, jobs_for
 from resound.training.keeper import AVERAGE, Keeper, average_of
 from resound.training.listening import Listening
 from resound.training.memory import advice_for, is_out_of_memory
+from resound.training.prepared import prepare
 from resound.training.processes import Processes, is_about_others, with_devices
 from resound.training.run_folder import RunFolder
 from resound.training.session import AfterValidation, Outcome, Session, Shown
@@ -98,7 +99,7 @@ def train(
     use_all_cores(processes.n_here * shared_by)
     run = RunFolder(folder, config, is_writer=processes.is_first)
     say = LogAndShow(shown, run)
-    ready = processes.after_first(lambda: prepare(config, run, say, processes, resume, force, checks))
+    ready = processes.after_first(lambda: make_ready(config, run, say, processes, resume, force, checks))
     if processes.is_first:
         if not resume:
             run.create()
@@ -106,8 +107,7 @@ def train(
         found = [vars(finding) for finding in ready.findings]
         run.write_json("findings.json", {"findings": found, "forced": list(force)})
         run.write_json("baselines.json", {name: each.to_json() for name, each in ready.judge.baselines.items()})
-    n_done, keeper = ready.n_done, ready.keeper
-    task = task_of(ready.network, config)
+    n_done, keeper, task = ready.n_done, ready.keeper, ready.task
     tracker = open_tracker(config.tracker if processes.is_first else "none", folder, first_step=n_done)
     with stoppable(say.line) as stop, one_voice():
         session = Session(
@@ -129,7 +129,7 @@ def train(
             close(tracker, folder)
     say.line(f"{session.outcome.reason}; {counted(session.outcome.n_steps, 'step')} in all")
     if config.checkpoints.average and session.outcome.is_finished:
-        say.line(keep_average(keeper, ready.network, ready.judge, run))
+        say.line(keep_average(keeper, task.network, ready.judge, run))
     processes.leave()
     return session.outcome
 
@@ -138,7 +138,7 @@ def train(
 class Ready:
     """What a run is made of, once nothing speaks against it."""
 
-    network: Network
+    task: Task
     dataset: ExampleDataset
     keeper: Keeper
     judge: Judge
@@ -152,7 +152,7 @@ class Ready:
         return int(self.state["n_steps"]) if self.state else 0
 
 
-def prepare(
+def make_ready(
     config: RunConfig,
     run: RunFolder,
     say: LogAndShow,
@@ -163,24 +163,26 @@ def prepare(
 ) -> Ready:
     """Check and make all that comes before the first step; a new run's folder is not touched."""
     folder, kept = run.folder, config.checkpoints
-    network = initial_network(config)
-    dataset = ExampleDataset(config.mixing)
-    check_material(config)
+    task = task_of(initial_network(config), config)
     keeper = Keeper.of(folder, kept.metric, kept.keep, is_writer=processes.is_first)
     state = go_on(run, keeper, say) if resume else None
     if not resume and processes.is_first:
         run.check_free()
-        keeper.check_space(network)
+        keeper.check_space(task.network, task.beside)
+    for plan in config.prepared_plans:
+        prepare(plan, say.line, jobs_for(plan.n_examples))
+    dataset = ExampleDataset(config.mixing)
+    check_material(config)
     findings = [finding for check in checks for finding in check(config)]
     refuse_broken(findings, force)
     for finding in findings:
         say.line(str(finding))
-    say.line(announcement(config, dataset, network, keeper))
+    say.line(announcement(config, dataset, task, keeper))
     n_examples = config.validation.n_examples
     examples = open_cache(config.validation_mixing, n_examples, n_jobs=jobs_for(n_examples))
     judge = Judge(config, examples, processes)
     judge.judge_baselines()
-    return Ready(network, dataset, keeper, judge, Listening(config, folder, examples), findings, state)
+    return Ready(task, dataset, keeper, judge, Listening(config, folder, examples), findings, state)
 
 
 def check_material(config: RunConfig) -> None:
@@ -211,7 +213,7 @@ def fit(task: Task, session: Session, loader: DataLoader[Any], config: RunConfig
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning's advice is about what we do ourselves
-            trainer_of(config, processes, session).fit(task, loader)
+            trainer_of(task, config, processes, session).fit(task, loader)
         return
     except (RuntimeError, MemoryError, OSError, ResoundError) as error:
         device = session.device
@@ -263,9 +265,10 @@ def told(error: Exception, folder: Path) -> Exception:
     return error
 
 
-def trainer_of(config: RunConfig, processes: Processes, session: Session) -> lightning.Trainer:
+def trainer_of(task: Task, config: RunConfig, processes: Processes, session: Session) -> lightning.Trainer:
     """Return Lightning's trainer, which leaves to us all but devices, precision and the steps themselves."""
     training, is_one = config.training, processes.n == 1
+    most = config.optimiser.clip_norm or float("inf")
     return lightning.Trainer(
         accelerator=training.device,
         devices=processes.n_here,
@@ -276,7 +279,7 @@ def trainer_of(config: RunConfig, processes: Processes, session: Session) -> lig
         max_epochs=1,
         min_epochs=0,
         accumulate_grad_batches=training.accumulate,
-        gradient_clip_val=config.optimiser.clip_norm or float("inf"),
+        gradient_clip_val=most if task.automatic_optimization else None,
         callbacks=[session],
         logger=False,
         enable_checkpointing=False,
@@ -336,16 +339,17 @@ def refuse_broken(findings: Sequence[Finding], force: Sequence[str]) -> None:
         raise TrainingError(f"{told}; mend it, or train all the same with {codes}")
 
 
-def announcement(config: RunConfig, dataset: ExampleDataset, network: Network, keeper: Keeper) -> str:
+def announcement(config: RunConfig, dataset: ExampleDataset, task: Task, keeper: Keeper) -> str:
     """Return one line about what will happen."""
-    training = config.training
+    training, network = config.training, task.network
+    beside = f" and {n_parameters(task.beside):,} of what judges it" if task.beside is not None else ""
     n_examples = training.steps * training.batch_size * training.accumulate * training.n_devices
     hours = n_examples * dataset.config.segment_seconds / 3600
-    megabytes = keeper.needed_bytes(network) / 1e6
+    megabytes = keeper.needed_bytes(network, task.beside) / 1e6
     return (
-        f"{config.network}, {n_parameters(network):,} parameters: {training.steps:,} steps, {n_examples:,} examples of "
-        f"{dataset.config.segment_seconds:g} s ({hours:.1f} h of sound), validated every {training.validate_every:,}; "
-        f"up to {megabytes:,.0f} MB on disk"
+        f"{config.network}, {n_parameters(network):,} parameters{beside}: {training.steps:,} steps, "
+        f"{n_examples:,} examples of {dataset.config.segment_seconds:g} s ({hours:.1f} h of sound), "
+        f"validated every {training.validate_every:,}; up to {megabytes:,.0f} MB on disk"
     )
 
 

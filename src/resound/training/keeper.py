@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from resound.audio.atomic import atomic_file, flush, write_failure
 from resound.checkpoint import INDEX, WEIGHTS, load_weights, save_model
@@ -137,19 +138,24 @@ class Keeper:
             raise TrainingError(f"{self.run}: has no checkpoint to go on from; begin it again without --resume")
         return read_state(self.run / self.last / STATE)
 
-    def needed_bytes(self, network: Network) -> int:
-        """Return what the checkpoints will take on disk at most, one more being written included."""
+    def needed_bytes(self, network: Network, beside: nn.Module | None = None) -> int:
+        """Return what the checkpoints will take on disk at most, one more being written included.
+
+        ``beside`` is what is trained beside the network.
+        """
         weights = BYTES_PER_PARAMETER * n_parameters(network)
-        return (self.n_best + 1) * weights + 2 * 5 * weights  # last: weights, network, two moments, a running mean
+        weights_beside = BYTES_PER_PARAMETER * n_parameters(beside) if beside is not None else 0
+        last = 5 * weights + 3 * weights_beside  # weights, network, two moments, a running mean; weights, two moments
+        return (self.n_best + 1) * weights + 2 * last
 
     def kept_bytes(self, network: Network) -> int:
         """Return what the best checkpoints take."""
         return self.n_best * BYTES_PER_PARAMETER * n_parameters(network)
 
-    def check_space(self, network: Network) -> None:
+    def check_space(self, network: Network, beside: nn.Module | None = None) -> None:
         """Raise `OutputError` if the disk has no room for the checkpoints."""
         there = next(path for path in (self.run, *self.run.absolute().parents) if path.exists())
-        needed, free = self.needed_bytes(network), shutil.disk_usage(there).free
+        needed, free = self.needed_bytes(network, beside), shutil.disk_usage(there).free
         if needed > free:
             raise OutputError(
                 f"{self.run}: checkpoints take up to {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free; free some "

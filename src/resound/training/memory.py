@@ -25,6 +25,8 @@ def advice_for(task: Task, config: RunConfig) -> str:
             f"out of memory at batch_size {training.batch_size}, and one example does not fit either; give shorter "
             "data.segment_seconds, a smaller network, or training.precision=bf16"
         )
+    if not task.automatic_optimization:
+        return f"out of memory at batch_size {training.batch_size}; training.batch_size={fits} fits"
     return (
         f"out of memory at batch_size {training.batch_size}; training.batch_size={fits} "
         f"training.accumulate={-(-in_all // fits)} fits, with as many examples a step"
@@ -34,6 +36,7 @@ def advice_for(task: Task, config: RunConfig) -> str:
 def largest_batch(task: Task, config: RunConfig) -> int:
     """Return the largest of batch_size / 2, / 4 ... with which a step fits; 0 where none does."""
     size = config.training.batch_size // 2
+    task.network.requires_grad_(True)  # memory may have run out while something beside it learnt
     while size:
         task.zero_grad(set_to_none=True)
         if task.device.type == "cuda":

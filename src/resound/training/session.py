@@ -118,7 +118,8 @@ class Session(lightning.Callback):
         task.measured = self._processes.mean(task.measured)
         if trainer.is_global_zero:
             self.folder.log_step(step, task.measured)
-            self.tracker.log(step, {f"train/{key}": value for key, value in task.measured.items()})
+            known = {key: value for key, value in task.measured.items() if value == value}
+            self.tracker.log(step, {f"train/{key}": value for key, value in known.items()})
             self.shown.progress(step, n_steps, self._seconds_left(step), task.measured)
             if step - self._first_step == min(TIMED_STEPS, n_steps):
                 self._tell_time(step)

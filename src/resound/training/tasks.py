@@ -35,6 +35,11 @@ class Task(lightning.LightningModule):
         self.measured: dict[str, float] = {}  # of the last step: losses, learning rate, gradient norm
 
     @property
+    def beside(self) -> torch.nn.Module | None:
+        """What is trained beside the network and is no part of the model."""
+        return None
+
+    @property
     def judged(self) -> Network:
         """The network that is validated and kept: the running mean of the weights where there is one."""
         return self.network if self.averaged is None else self.averaged
@@ -47,7 +52,7 @@ class Task(lightning.LightningModule):
         """Return the loss of each example, ``(batch,)``."""
         raise NotImplementedError
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor | None:
         """Return the loss, which must be a number."""
         loss, parts = self.losses(batch)
         if not bool(torch.isfinite(loss)):
@@ -55,12 +60,16 @@ class Task(lightning.LightningModule):
         self.measured |= {"loss": float(loss.detach()), **{name: float(part) for name, part in parts.items()}}
         return loss
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam or AdamW at the peak rate; `on_train_batch_start` sets that of each step."""
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser at the peak rate; `on_train_batch_start` sets that of each step."""
+        return self.optimiser_of(self.network)
+
+    def optimiser_of(self, part: torch.nn.Module) -> torch.optim.Optimizer:
+        """Return Adam or AdamW for the weights of a module."""
         config = self.run.optimiser
         kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
         return kind(
-            [parameter for parameter in self.network.parameters() if parameter.requires_grad],
+            [parameter for parameter in part.parameters() if parameter.requires_grad],
             lr=config.lr,
             betas=config.betas,
             weight_decay=config.weight_decay,
@@ -80,9 +89,13 @@ class Task(lightning.LightningModule):
         return self.run.optimiser.lr * factor
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Clip the gradients of the network."""
+        self.clip(self.network, "grad_norm")
+
+    def clip(self, part: torch.nn.Module, name: str) -> None:
         """Clip the norm of all gradients together, and note what it was; one that is no number ends the training."""
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.run.optimiser.clip_norm or float("inf"))
-        self.measured["grad_norm"] = float(norm)
+        norm = torch.nn.utils.clip_grad_norm_(part.parameters(), self.run.optimiser.clip_norm or float("inf"))
+        self.measured[name] = float(norm)
         if not bool(torch.isfinite(norm)):
             raise TrainingError(
                 f"step {self.n_steps}: a gradient is no number; the checkpoints so far are good. Lower optimiser.lr, "
@@ -90,8 +103,12 @@ class Task(lightning.LightningModule):
             )
 
     def optimizer_step(self, epoch: int, batch_index: int, optimizer: Any, closure: Any = None) -> None:
-        """Make a step, count it, and take its weights into the running mean."""
+        """Make a step."""
         super().optimizer_step(epoch, batch_index, optimizer, closure)
+        self.count_step()
+
+    def count_step(self) -> None:
+        """Count a step of the network, and take its weights into the running mean."""
         self.n_steps += 1
         if self.averaged is not None:
             follow(self.averaged, self.network, min(self.run.ema or 0.0, self.n_steps / (self.n_steps + 10)))
@@ -100,7 +117,7 @@ class Task(lightning.LightningModule):
         """Return what losses must know of a batch beside the sounds."""
         return {"sample_rate": self.network.sample_rate, "bandwidth_hz": batch["bandwidth_hz"]}
 
-    def not_a_number(self, batch: Batch) -> TrainingError:
+    def not_a_number(self, batch: Batch, what: str = "loss") -> TrainingError:
         """Return an error which names the examples that gave no number."""
         with torch.no_grad():
             is_fine = self.loss_of_each(batch).isfinite().tolist()
@@ -108,7 +125,7 @@ class Task(lightning.LightningModule):
         places = [f"{index} of epoch {epoch}" for index, epoch, fine in examples if not fine]
         which = f"example {', '.join(places)}" if places else "no single example: the weights are no numbers any more"
         return TrainingError(
-            f"step {self.n_steps}: the loss is no number ({which}); the checkpoints so far are good. Lower "
+            f"step {self.n_steps}: the {what} is no number ({which}); the checkpoints so far are good. Lower "
             "optimiser.lr, or look at the examples"
         )
 
@@ -171,6 +188,8 @@ def follow(mean: Network, network: Network, decay: float) -> None:
 
 def task_of(network: Network, config: RunConfig) -> Task:
     """Return the task of a run."""
+    from resound.training.regenerate import Regenerate  # which builds on this file
+
     if config.loss == "two_stage":
         return EnhanceInStages(network, config)
-    return {"enhance": Enhance, "separate": Separate}[config.task](network, config)
+    return {"enhance": Enhance, "separate": Separate, "regenerate": Regenerate}[config.task](network, config)
