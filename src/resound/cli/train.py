@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -31,7 +32,7 @@ def command(
     ] = False,
     listen: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RECORDING", help="Restore its first seconds at every validation. Repeatable."),
+        typer.Option(metavar="RECORDING", help="Restore 10 s of it at every validation: sound or video. Repeatable."),
     ] = None,
     force: Annotated[
         list[str] | None, typer.Option(metavar="CODE", help="Train although a check says this. Repeatable.")
@@ -47,7 +48,7 @@ def command(
     with train_extra():
         from resound.training.config import load_run_config
         from resound.training.fit import train
-    words = [*(overrides or []), *(f"listen=[{', '.join(map(str, listen))}]" for _ in [0] if listen)]
+    words = [*(overrides or []), *([f"listen={json.dumps([*map(str, listen)], ensure_ascii=False)}"] if listen else [])]
     if resume and output is not None and not words and not corpus and config == str(output):
         config = str(output / "config.yaml")
     run_config = load_run_config(config, words, corpora=corpus or (), quick=quick)

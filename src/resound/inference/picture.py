@@ -1,4 +1,4 @@
-"""A picture of a restoration: the spectrograms before, after, and of what was removed, on one scale."""
+"""A picture of a restoration: the spectrograms before, after, and of what was removed (or any others), on one scale."""
 
 from __future__ import annotations
 
@@ -11,30 +11,40 @@ from resound.dsp.spectral import frame_length_for, hann
 
 MAX_COLUMNS = 1600
 RANGE_DB = 90.0
+DPI = 150
 FRAME_SECONDS = 0.04
-N_ROWS = 512
+NAMES = ("before", "after", "removed")
+QUIETEST_TOP_DB = -60.0  # of the scale: a full-scale tone has about +50, and silence must not fill it
 
 
 class Spectrograms:
-    """Gathers three spectrograms while blocks pass, in constant memory however long the recording is.
+    """Gathers spectrograms, one above the other, while blocks pass, in constant memory however long the recording is.
 
     One column is the mean power of the frames that fall into it; when there are too many columns, neighbours merge.
     """
 
-    def __init__(self, sample_rate: int, expected_seconds: float | None, *, start_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        sample_rate: int,
+        expected_seconds: float | None,
+        *,
+        start_seconds: float = 0.0,
+        names: tuple[str, ...] = NAMES,
+    ) -> None:
         self.sample_rate = sample_rate
+        self.names = names
         self.start_seconds = start_seconds
         self.length = frame_length_for(sample_rate, FRAME_SECONDS)
         self._window = hann(self.length)
         self._hop = max(self.length // 4, round((expected_seconds or 0) * sample_rate / MAX_COLUMNS))
-        self._rest = np.zeros((3, 0), dtype=np.float32)
-        self._columns: list[NDArray] = []  # (3, freq) each
+        self._rest = np.zeros((len(names), 0), dtype=np.float32)
+        self._columns: list[NDArray] = []  # (row, freq) each
         self._n_samples = 0
 
-    def add(self, before: NDArray, after: NDArray, removed: NDArray) -> None:
-        """Take the next blocks, ``(channel, time)`` each."""
-        self._n_samples += before.shape[1]
-        mono = np.stack([block.mean(axis=0) for block in (before, after, removed)]).astype(np.float32)
+    def add(self, *blocks: NDArray) -> None:
+        """Take the next blocks, ``(channel, time)`` each, one for each name."""
+        self._n_samples += blocks[0].shape[1]
+        mono = np.stack([block.mean(axis=0) for block in blocks]).astype(np.float32)
         waiting = np.concatenate([self._rest, mono], axis=1)
         start = 0
         while waiting.shape[1] - start >= max(self.length, self._hop):
@@ -51,12 +61,12 @@ class Spectrograms:
         power = np.abs(np.fft.rfft(frames * self._window, axis=-1)) ** 2
         return np.asarray(power.mean(axis=1), dtype=np.float32)
 
-    def draw(self, path: Path, *, title: str) -> None:
+    def draw(self, path: Path, *, title: str, dpi: int = DPI) -> None:
         """Write the PNG."""
         if not self._columns:  # shorter than a frame
             short = np.pad(self._rest, ((0, 0), (0, max(0, self.length - self._rest.shape[1]))))
             self._columns.append(self._column(short))
-        levels_db = 10 * np.log10(np.stack(self._columns, axis=2) + 1e-20)  # (3, freq, column)
+        levels_db = 10 * np.log10(np.stack(self._columns, axis=2) + 1e-20)  # (row, freq, column)
         draw_spectrograms(
             path,
             levels_db,
@@ -64,6 +74,8 @@ class Spectrograms:
             duration_seconds=self._n_samples / self.sample_rate,
             sample_rate=self.sample_rate,
             title=title,
+            names=self.names,
+            dpi=dpi,
         )
 
 
@@ -75,23 +87,27 @@ def draw_spectrograms(
     duration_seconds: float,
     sample_rate: int,
     title: str,
+    names: tuple[str, ...] = NAMES,
+    dpi: int = DPI,
 ) -> None:
-    """Write a PNG of levels ``(3, freq, column)`` in dB: before, after, removed, with one colour scale.
+    """Write a PNG of levels ``(row, freq, column)`` in dB with one colour scale, whose top is the first row's loudest.
 
     The frequency axis is mel: its lower half shows what speech is made of.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    top = float(np.max(levels_db[0]))
+    top = max(float(np.max(levels_db[0])), QUIETEST_TOP_DB)
     frequencies = np.linspace(0, sample_rate / 2, levels_db.shape[1])
     times = start_seconds + np.linspace(0, max(duration_seconds, 1e-6), levels_db.shape[2] + 1)
     edges = np.concatenate([frequencies - frequencies[1] / 2, [sample_rate / 2]]).clip(0)
-    figure = Figure(figsize=(11, 8), dpi=150, layout="constrained", facecolor="white")
+    figure = Figure(
+        figsize=(11, 8 if len(names) == 3 else 0.8 + 2.1 * len(names)), dpi=dpi, layout="constrained", facecolor="white"
+    )
     FigureCanvasAgg(figure)
-    axes = figure.subplots(3, 1, sharex=True, sharey=True)
+    axes = figure.subplots(len(names), 1, sharex=True, sharey=True)
     ink = "#333333"
-    for axis, level_db, name in zip(axes, levels_db, ("before", "after", "removed"), strict=True):
+    for axis, level_db, name in zip(axes, levels_db, names, strict=True):
         mesh = axis.pcolormesh(
             times,
             edges,
@@ -112,7 +128,9 @@ def draw_spectrograms(
     axes[-1].set_xlabel("seconds", color=ink)
     # a name is no formula, however many $ it holds
     figure.suptitle(drawable(title), color=ink, fontsize=12, parse_math=False)
-    bar = figure.colorbar(mesh, ax=axes, label="dB relative to the loudest moment before", pad=0.01, fraction=0.03)
+    bar = figure.colorbar(
+        mesh, ax=axes, label=f"dB relative to the loudest moment of '{names[0]}'", pad=0.01, fraction=0.03
+    )
     bar.set_ticks(
         list(np.arange(top - RANGE_DB, top + 1, 15)), labels=[f"{d:.0f}" for d in np.arange(-RANGE_DB, 1, 15)]
     )

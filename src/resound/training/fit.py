@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from resound.checkpoint import load_model, save_model, use_all_cores
 from resound.errors import ConfigError, OutputError, TrainingError, counted
 from resound.mixing.cache import open_cache
+from resound.mixing.identity import settings_of
 from resound.models import build
 from resound.models.network import Network, n_parameters
 from resound.training.config import RunConfig
@@ -29,11 +30,13 @@ from resound.training.judge import Judge, jobs_for
 from resound.training.keeper import Keeper, average_of
 from resound.training.listening import Listening
 from resound.training.memory import advice_for, is_out_of_memory
+from resound.training.recordings import read_recordings
 from resound.training.run_folder import RunFolder
 from resound.training.session import Outcome, Session, Shown
 from resound.training.stopping import deaf_to_signals, stoppable
 from resound.training.tasks import Task, task_of
-from resound.training.trackers import open_tracker
+from resound.training.trackers import check_tracker, open_tracker
+from resound.training.trackers.tracker import TrackedRun
 
 
 class Finding(Protocol):
@@ -86,6 +89,8 @@ def train(
     rank, n_ranks = ranks(config)
     use_all_cores()
     network = initial_network(config)
+    check_tracker(config.tracker)
+    recordings = read_recordings(config.listen, network.sample_rate)
     dataset = ExampleDataset(config.mixing)
     run = RunFolder(folder, config, is_writer=rank == 0)
     keeper = Keeper.of(folder, config.checkpoints.metric, config.checkpoints.keep)
@@ -112,12 +117,15 @@ def train(
     judge = Judge(config, examples, rank=rank, n_ranks=n_ranks)
     judge.judge_baselines()
     run.write_json("baselines.json", {name: summary.to_json() for name, summary in judge.baselines.items()})
-    listening = Listening(config, folder, examples)
+    listening = Listening(config, folder, examples, recordings)
     task = task_of(network, config)
     n_done = int(state["n_steps"]) if state else 0
     if n_done >= config.training.steps:
         raise TrainingError(f"{folder}: has made its {n_done} steps; give more by training.steps=N")
-    tracker = open_tracker(config.tracker if rank == 0 else "none", folder, first_step=n_done)
+    tracked = TrackedRun(folder, settings_of(config), n_done)
+    tracker = open_tracker(config.tracker if rank == 0 else "none", tracked, say.line)
+    if tracker.where:
+        say.line(f"tracker: {tracker.where}")
     with stoppable(say.line) as stop:
         session = Session(config, run, keeper, judge, listening, tracker, say, stop, state)
         try:
