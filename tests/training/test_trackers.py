@@ -48,7 +48,7 @@ def media(tmp_path):
 
 
 def tell_all(name, tmp_path, told, media, first_step=0):
-    """Track four steps, a sound and a picture from ``first_step`` on, and return what stood below the run's name."""
+    """Track four steps, a sound and a picture from ``first_step`` on, and return the tracker."""
     tracker = open_tracker(name, TrackedRun(tmp_path / "run", SETTINGS, first_step), told.append)
     for step in range(first_step + 1, first_step + 5):
         tracker.log(step, {"train/loss": 1 / step, "train/lr": 0.001})
@@ -56,6 +56,7 @@ def tell_all(name, tmp_path, told, media, first_step=0):
     tracker.log_sound(first_step + 4, "film/restored", media / "film.flac")
     tracker.log_picture(first_step + 4, "film/picture", media / "film.png")
     tracker.close()
+    assert told.pop() == f"tracker: {tracker.where}"
     assert not told
     return tracker
 
@@ -145,6 +146,7 @@ def wandb_rows(path):
     return rows
 
 
+@pytest.mark.slow  # ClearML waits ten seconds when it ends
 def test_clearml_writes_a_session_that_can_be_imported(tmp_path, told, media, capsys):
     pytest.importorskip("clearml", reason="needs the extra: pip install '.[track-clearml]'")
     tracker = tell_all("clearml", tmp_path, told, media)

@@ -124,8 +124,6 @@ def train(
         raise TrainingError(f"{folder}: has made its {n_done} steps; give more by training.steps=N")
     tracked = TrackedRun(folder, settings_of(config), n_done)
     tracker = open_tracker(config.tracker if rank == 0 else "none", tracked, say.line)
-    if tracker.where:
-        say.line(f"tracker: {tracker.where}")
     with stoppable(say.line) as stop:
         session = Session(config, run, keeper, judge, listening, tracker, say, stop, state)
         try:

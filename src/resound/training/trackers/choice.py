@@ -30,17 +30,19 @@ def check_tracker(name: str) -> None:
 def open_tracker(name: str, run: TrackedRun, tell: Callable[[str], None]) -> Tracker:
     """Return a tracker by its name, which goes on with its own run where it can.
 
-    ``tell`` hears one line if it fails later.  Raises `ConfigError` where it cannot be opened.
+    ``tell`` hears how to look at it, and one line if it fails later.  Raises `ConfigError` where it cannot be opened.
     """
     check_tracker(name)
     if name == "none":
         return NoTracker()
     try:
-        return Guarded(name, _opened(name, run), tell)
+        tracker = _opened(name, run)
     except Exception as error:  # a server that does not answer, a login that is refused: each package has its own
         raise ConfigError(
             f"tracker: {name} cannot be opened ({one_line(error)}); mend what it is set to, or set tracker=none"
         ) from None
+    tell(f"tracker: {tracker.where}")
+    return Guarded(name, tracker, tell)
 
 
 def _opened(name: str, run: TrackedRun) -> Tracker:

@@ -70,7 +70,6 @@ class ClearML:
     def close(self) -> None:
         """Write what is left."""
         with redirect_stdout(io.StringIO()):
-            self._task.flush(wait_for_uploads=True)
             self._task.close()
 
 
