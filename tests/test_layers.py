@@ -31,7 +31,8 @@ LAYERS = {
     "losses": {"errors", "config", "dsp", "models"},
     "checkpoint": {"errors", "config", "models"},
     "training": {
-        "errors", "config", "audio", "corpora", "mixing", "models", "losses", "judging", "checkpoint", "inference",
+        "errors", "config", "dsp", "audio", "corpora", "mixing", "models", "losses", "judging", "checkpoint",
+        "inference",
     },
     "__init__": {"inference", "checkpoint"},
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -32,7 +33,7 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run from its last checkpoint.")] = False,
     listen: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RECORDING", help="Restore its first seconds at every validation. Repeatable."),
+        typer.Option(metavar="RECORDING", help="Restore 10 s of it at every validation: sound or video. Repeatable."),
     ] = None,
     force: Annotated[
         list[str] | None, typer.Option(metavar="CODE", help="Train although a check says this. Repeatable.")
@@ -49,7 +50,7 @@ def command(
         from resound.training.config import load_run_config
         from resound.training.fit import train
         from resound.training.processes import Processes, with_companions
-    words = [*(overrides or []), *(f"listen=[{', '.join(map(str, listen))}]" for _ in [0] if listen)]
+    words = [*(overrides or []), *([f"listen={json.dumps([*map(str, listen)], ensure_ascii=False)}"] if listen else [])]
     if resume:
         config, output = run_to_go_on_with(config, output)
     run_config = load_run_config(config, words, corpora=corpus or (), quick=quick)

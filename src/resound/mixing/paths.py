@@ -8,7 +8,7 @@ from typing import Any
 
 from resound.errors import ConfigError
 
-KEYS = ("bank", "clean", "corpus", "degraded", "pairs")  # whose text is always a path
+KEYS = ("bank", "clean", "corpus", "degraded", "listen", "pairs")  # whose text is always a path
 FILES = {"chain": (".yaml", ".yml"), "with": (".onnx",)}  # keys whose text is a path where it ends so, else a name
 
 

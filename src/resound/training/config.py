@@ -137,6 +137,11 @@ class RunConfig(Settings):
     listen: list[Path] = Field(default_factory=list)  # the user's own recordings, restored at every validation
     n_listen: int = Field(3, ge=0)  # examples of the validation set that are kept as sound and pictures
 
+    @field_validator("listen")
+    @classmethod
+    def _wherever_it_goes_on(cls, listen: list[Path]) -> list[Path]:
+        return [path.absolute() for path in listen]
+
     @field_validator("network")
     @classmethod
     def _known(cls, network: str) -> str:

@@ -21,10 +21,10 @@ import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch.utils.data import DataLoader
 
-from resound.audio.segments import read_excerpt
 from resound.checkpoint import load_model, use_all_cores
 from resound.errors import ConfigError, OutputError, ResoundError, TrainingError, counted
 from resound.mixing.cache import open_cache
+from resound.mixing.identity import settings_of
 from resound.mixing.stream import open_examples
 from resound.models import build
 from resound.models.network import Network, n_parameters
@@ -36,11 +36,13 @@ from resound.training.listening import Listening
 from resound.training.memory import advice_for, is_out_of_memory
 from resound.training.prepared import prepare
 from resound.training.processes import Processes, is_about_others, with_devices
+from resound.training.recordings import read_recordings
 from resound.training.run_folder import RunFolder
 from resound.training.session import AfterValidation, Outcome, Session, Shown
 from resound.training.stopping import deaf_to_signals, stoppable
 from resound.training.tasks import Task, task_of
-from resound.training.trackers import Tracker, open_tracker
+from resound.training.trackers import Tracker, check_tracker, open_tracker
+from resound.training.trackers.tracker import TrackedRun
 
 
 class Finding(Protocol):
@@ -108,7 +110,8 @@ def train(
         run.write_json("findings.json", {"findings": found, "forced": list(force)})
         run.write_json("baselines.json", {name: each.to_json() for name, each in ready.judge.baselines.items()})
     n_done, keeper, task = ready.n_done, ready.keeper, ready.task
-    tracker = open_tracker(config.tracker if processes.is_first else "none", folder, first_step=n_done)
+    tracked = TrackedRun(folder, settings_of(config), n_done)
+    tracker = open_tracker(config.tracker if processes.is_first else "none", tracked, say.line)
     with stoppable(say.line) as stop, one_voice():
         session = Session(
             config,
@@ -164,6 +167,8 @@ def make_ready(
     """Check and make all that comes before the first step; a new run's folder is not touched."""
     folder, kept = run.folder, config.checkpoints
     task = task_of(initial_network(config), config)
+    check_tracker(config.tracker)
+    recordings = read_recordings(config.listen, task.network.sample_rate)
     keeper = Keeper.of(folder, kept.metric, kept.keep, is_writer=processes.is_first)
     state = go_on(run, keeper, say) if resume else None
     if not resume and processes.is_first:
@@ -172,7 +177,7 @@ def make_ready(
     for plan in config.prepared_plans:
         prepare(plan, say.line, jobs_for(plan.n_examples))
     dataset = ExampleDataset(config.mixing)
-    check_material(config)
+    open_examples(config.validation_mixing)  # what is missing there is told now, not after the training set is read
     findings = [finding for check in checks for finding in check(config)]
     refuse_broken(findings, force)
     for finding in findings:
@@ -182,14 +187,7 @@ def make_ready(
     examples = open_cache(config.validation_mixing, n_examples, n_jobs=jobs_for(n_examples))
     judge = Judge(config, examples, processes)
     judge.judge_baselines()
-    return Ready(task, dataset, keeper, judge, Listening(config, folder, examples), findings, state)
-
-
-def check_material(config: RunConfig) -> None:
-    """Raise `InputError` for what would be found missing only after the validation set is made."""
-    open_examples(config.validation_mixing)
-    for path in config.listen:
-        read_excerpt(path, config.network_config.sample_rate, start_seconds=0.0, n_samples=1)
+    return Ready(task, dataset, keeper, judge, Listening(config, folder, examples, recordings), findings, state)
 
 
 def go_on(run: RunFolder, keeper: Keeper, say: LogAndShow) -> dict[str, Any] | None:
