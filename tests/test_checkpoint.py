@@ -85,3 +85,34 @@ def test_a_model_is_replaced_only_when_asked_and_nothing_else_ever(folder, netwo
     with pytest.raises(OutputError, match="is no model, so it is not replaced"):
         save_model(tmp_path / "music", network, overwrite=True)
     assert (tmp_path / "music" / "a.wav").exists()
+
+
+DAMAGE = {
+    "a list": "[]",
+    "without a name": {"name": None},
+    "a name that is a list": {"name": ["timbre"]},
+    "an unknown name": {"name": "tmbre"},
+    "a config that is a text": {"config": "small"},
+    "a setting called name": {"config": {**TINY, "name": "x"}},
+    "an unknown setting": {"config": {**TINY, "widhts": [1]}},
+    "more than there is memory": {"config": {**TINY, "widths": [10**9, 10**9]}},
+    "another version": {"resound_model": 99},
+    "nested without end": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_description_that_is_damaged_is_one_line(folder, case):
+    path, damage = folder / ABOUT, DAMAGE[case]
+    told = json.loads(path.read_text())
+    path.write_text(damage if isinstance(damage, str) else json.dumps({**told, **damage}))
+    with pytest.raises(ModelError) as error:
+        load_model(folder)
+    assert "model" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, ["a"]])
+def test_what_is_no_path_is_told(wrong):
+    with pytest.raises(ModelError, match="is no model"):
+        resound.load(wrong)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from resound.errors import ModelError, OutputError, did_you_mean, one_line
+from resound.errors import ModelError, OutputError, ResoundError, did_you_mean, one_line
 from resound.models import MODELS, build
 from resound.models.network import Network
 from resound.models.presets import load_preset, preset_names
@@ -83,9 +83,16 @@ def load(model: str | os.PathLike[str]) -> Network:
     >>> network = load("models/dns48")                                                    # doctest: +SKIP
     >>> network(waveform).shape                  # (batch, channel, time) -> (batch, source, time)  # doctest: +SKIP
     """
+    return load_model(found_model(model))
+
+
+def found_model(model: str | os.PathLike[str]) -> Path:
+    """Return the folder that a caller named.  Raises `ModelError` for what is none, with what to do instead."""
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(f"{one_line(model)}: is no model; give the path of a model's folder, or a preset's name")
     path, name = Path(model), str(model)
     if path.is_dir():
-        return load_model(path)
+        return path
     if path.exists():
         raise ModelError(
             f"{one_line(name)}: is a file, not a model's folder; run 'resound import {one_line(name)} --from ORIGIN -o "
@@ -97,7 +104,7 @@ def load(model: str | os.PathLike[str]) -> Network:
             f"{name}: comes without weights so far; train it, or import published ones with 'resound import'; a fresh "
             f"network is resound.models.build({network!r}, ...)"
         )
-    names = [*preset_names(), *MODELS]
+    names = dict.fromkeys([*preset_names(), *MODELS])
     raise ModelError(f"{one_line(name)}: no such model{did_you_mean(name, names)}; give a model's folder, or a preset")
 
 
@@ -105,7 +112,10 @@ def load_model(folder: str | os.PathLike[str]) -> Network:
     """Return the network in a folder, or the best one of a run's, ready to use.  Raises `ModelError`."""
     folder = model_folder(Path(folder))
     told = read_about(folder)
-    network = build(told["name"], **told["config"])
+    try:
+        network = build(told["name"], **told["config"])
+    except ResoundError as error:
+        raise ModelError(f"{folder / ABOUT}: {error}") from None
     load_weights(network, _read_weights(folder, told), where=str(folder))
     return network.eval()
 
@@ -146,15 +156,19 @@ def read_about(folder: Path) -> dict[str, Any]:
     path = folder / ABOUT
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         names = ", ".join(sorted(item.name for item in folder.iterdir())[:5]) if folder.is_dir() else "no such folder"
         raise ModelError(
             f"{folder}: no {ABOUT} that can be read ({names or 'empty'}); give a folder that 'resound train' or "
             "'resound import' made"
         ) from None
-    if not isinstance(told, dict) or told.get("resound_model") != VERSION or not isinstance(told.get("config"), dict):
-        version = told.get("resound_model") if isinstance(told, dict) else None
-        raise ModelError(f"{path}: is of version {version!r}, this resound reads {VERSION}; update resound")
+    if not isinstance(told, dict) or "resound_model" not in told:
+        raise ModelError(f"{path}: does not describe a model; give a folder that 'resound train' or 'import' made")
+    if told["resound_model"] != VERSION:
+        version = one_line(told["resound_model"])
+        raise ModelError(f"{path}: is of version {version}, this resound reads {VERSION}; update resound")
+    if not isinstance(told.get("name"), str) or not isinstance(told.get("config"), dict):
+        raise ModelError(f"{path}: has no name and config of a network; get another copy")
     return told
 
 

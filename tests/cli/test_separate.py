@@ -108,9 +108,21 @@ def test_python_gives_the_voices_too(model):
     assert package.separate(stereo, 8000, model).shape == (2, 2, 5000)
 
 
+def test_python_is_told_too(model):
+    import resound as package
+    from resound.errors import ConfigError, ModelError
+
+    with pytest.raises(ModelError, match="comes without weights so far"):
+        package.separate(hiss(100), 8000, "convtasnet-paper")
+    with pytest.raises(ModelError, match="None: is no model"):
+        package.separate(hiss(100), 8000, None)
+    with pytest.raises(ConfigError, match="no array"):
+        package.separate([[0.0, 1.0], [0.0]], 8000, model)
+
+
 WRONG = {
     "no model": (["meeting.wav"], "give one with --model FOLDER"),
-    "no folder": (["meeting.wav", "--model", "meeting.wav"], "meeting.wav: is no model's folder"),
+    "no folder": (["meeting.wav", "--model", "meeting.wav"], "meeting.wav: is a file, not a model's folder"),
     "another number": (["meeting.wav", "--model", "model", "--speakers", 3], "speakers is 3, model gives 2 voices"),
     "a file for two": (
         ["meeting.wav", "--model", "model", "-o", "out.wav"],

@@ -55,12 +55,10 @@ def command(
     from resound.inference.separation import NetworkSeparator
 
     with train_extra():
-        from resound.checkpoint import use_all_cores
+        from resound.checkpoint import found_model, use_all_cores
     if model is None:
         raise ModelError("no network that separates comes with resound so far; give one with --model FOLDER")
-    if not model.is_dir():
-        raise ModelError(f"{model}: is no model's folder; give one that 'resound import' or a training made")
-    separator = NetworkSeparator(model)
+    separator = NetworkSeparator(found_model(model))
     use_all_cores()
     if speakers is not None and speakers != separator.n_sources:
         raise ConfigError(

@@ -104,7 +104,10 @@ def checked_samples(samples: NDArray, sample_rate: int) -> Samples:
 
     Raises `ConfigError`.
     """
-    samples = np.asarray(samples)
+    try:
+        samples = np.asarray(samples)
+    except ValueError:  # rows of different lengths
+        raise ConfigError("samples are no array; give (time,) or (channel, time)") from None
     if samples.dtype not in (np.float32, np.float64):
         raise ConfigError(f"samples are {samples.dtype}; convert them to float32 or float64 with full scale at 1")
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and len(samples) > max(samples.shape[1], MOST_CHANNELS)):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resound.dsp.permutation import best_matching
-from resound.errors import ModelError
+from resound.errors import ModelError, train_extra
 from resound.inference.network import LoadedNetwork
 from resound.inference.offline import (
     CHUNK_SECONDS,
@@ -49,7 +49,9 @@ def separate(samples: NDArray, sample_rate: int, model: str | Path) -> NDArray:
 
     >>> voices = separate(samples, 16000, "models/convtasnet")                            # doctest: +SKIP
     """
-    wide, separator = checked_samples(samples, sample_rate), NetworkSeparator(Path(model))
+    with train_extra():
+        from resound.checkpoint import found_model
+    wide, separator = checked_samples(samples, sample_rate), NetworkSeparator(found_model(model))
     shape = (separator.n_sources, *np.shape(samples))
     if not wide.size:
         return np.zeros(shape, np.asarray(samples).dtype)
