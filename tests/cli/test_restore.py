@@ -784,7 +784,11 @@ def test_a_closing_terminal_leaves_one_line_and_nothing_half_written(here):
     for index in range(2):
         write_wav(here / f"{index}.wav", rate=48000, n_samples=48000 * 60)
     running = subprocess.Popen(
-        command("restore", "0.wav", "1.wav", "--jobs", 2), stderr=subprocess.PIPE, text=True, start_new_session=True
+        command("restore", "0.wav", "1.wav", "--jobs", 2),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # these tests may run under nohup
     )
     wait_for(lambda: len(list(here.glob(".*.partial.wav"))) >= 2, running)
     os.killpg(running.pid, signal.SIGHUP)

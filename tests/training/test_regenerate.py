@@ -60,7 +60,7 @@ def one_thread(monkeypatch):
     """Networks this small are slower on many threads, and far slower where others work on the same cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    monkeypatch.setattr(fit, "use_all_cores", lambda: None)
+    monkeypatch.setattr(fit, "use_all_cores", lambda shared_by=1: None)
     yield
     torch.set_num_threads(before)
 

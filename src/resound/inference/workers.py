@@ -119,7 +119,8 @@ def become_worker(ended: Any) -> None:
     _worker.update(busy=False, stopped=False, killed=False)
     signal.signal(signal.SIGINT, _stop_work)
     for number in ENDS[1:]:
-        signal.signal(number, _stop_worker)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _stop_worker)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     threading.Thread(target=_await, args=(ended,), daemon=True).start()

@@ -120,7 +120,7 @@ class Network(nn.Module):
 
     def _check_type(self, waveform: Tensor) -> None:
         """Raise `ModelError` unless it has the type of the weights, or one that autocast makes of it."""
-        wanted = next(self.parameters()).dtype
+        wanted = next((parameter.dtype for parameter in self.parameters()), torch.float32)
         if not waveform.is_floating_point() or (waveform.dtype == torch.float64 != wanted):
             raise ModelError(
                 f"{type(self).__name__}: expects {wanted}, full scale ±1, got {waveform.dtype}; convert it"

@@ -50,6 +50,7 @@ class Sound:
     asked: Audio | None  # (channel or source, time); None where nobody knows it
     source: str
     start_seconds: float = 0.0
+    noisy: Audio | None = None  # (1, time): what `given` was before a denoiser, where the network gets both
 
     @property
     def gain(self) -> float:
@@ -113,9 +114,13 @@ class Listening:
         for name, sound in self._sounds.items():
             gain_db = round(20 * float(np.log10(sound.gain)), 2)
             told[name] = {"source": sound.source, "start_seconds": round(sound.start_seconds, 3), "gain_db": gain_db}
-            kind = "_mixture" if self._separates else "_degraded"
-            self._write_one(self._folder / f"{name}{kind}.flac", sound.given, sound.gain)
-            tracker.log_sound(step, f"{name}/{kind[1:]}", self._folder / f"{name}{kind}.flac")
+            kinds = {"mixture" if self._separates else "degraded": sound.given}
+            if sound.noisy is not None:
+                kinds = {"denoised": sound.given, "degraded": sound.noisy}
+            for kind, samples in kinds.items():
+                path = self._folder / f"{name}_{kind}.flac"
+                self._write_one(path, samples, sound.gain)
+                tracker.log_sound(step, f"{name}/{kind}", path)
             if sound.asked is not None:
                 self._write(self._folder, name, "_clean", sound.asked, sound.gain, step, tracker)
         text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
@@ -177,12 +182,14 @@ def run(network: Network, device: torch.device, fed: list[Audio]) -> Audio:
 
 def sound_of(example: Example) -> Sound:
     """Return an example as a sound: of channels that a network gets beside the one it restores, that one is heard."""
-    given = example.degraded
-    if len(example.clean) == 1:
+    given, noisy = example.degraded, None
+    if example.task == "regenerate":
+        given, noisy = given[:1], given[1:2] if len(given) > 1 else None
+    elif len(example.clean) == 1:
         given = given[:1]
     elif len(example.clean) != len(given):
         given = unprocessed(example)[:1]
-    return Sound([example.degraded], given, example.clean, f"validation, {example.domain}")
+    return Sound([example.degraded], given, example.clean, f"validation, {example.domain}", noisy=noisy)
 
 
 def own_sound(recording: Recording, sample_rate: int, config: RunConfig) -> Sound:
@@ -193,8 +200,9 @@ def own_sound(recording: Recording, sample_rate: int, config: RunConfig) -> Soun
     """
     samples, network = recording.samples, config.network_config
     given = mono = samples.mean(axis=0, keepdims=True)
+    noisy = None
     if config.task == "regenerate":
-        given = denoised(mono, sample_rate, config)
+        given, noisy = denoised(mono, sample_rate, config), mono
         fed = [np.concatenate([given, mono])[: network.n_channels]]
     elif config.task == "separate" or network.n_sources != network.n_channels:
         fed = [np.repeat(mono, network.n_channels, axis=0)]
@@ -203,7 +211,7 @@ def own_sound(recording: Recording, sample_rate: int, config: RunConfig) -> Soun
         if len(samples) == network.n_channels or (network.n_channels, len(samples)) == (1, 2):
             given = samples
         fed = [given] if network.n_channels > 1 else [channel[None] for channel in given]
-    return Sound(fed, given, None, str(recording.path), recording.start_seconds)
+    return Sound(fed, given, None, str(recording.path), recording.start_seconds, noisy)
 
 
 def denoised(mono: Audio, sample_rate: int, config: RunConfig) -> Audio:
