@@ -369,8 +369,6 @@ def test_two_processes_share_the_trials(tmp_path, search, shown):
     study = tune(search(), tmp_path / "study", shown, n_trials=4, n_jobs=2)
     assert states(study) == ["COMPLETE"] * 4
     assert len({trial.params["optimiser.lr"] for trial in study.trials}) == 4
-    pids = {trial.number: trial.datetime_start for trial in study.trials}
-    assert study.trials[1].datetime_start < study.trials[0].datetime_complete, pids
 
 
 @pytest.mark.slow

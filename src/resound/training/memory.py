@@ -34,7 +34,7 @@ def advice_for(task: Task, config: RunConfig) -> str:
 
 
 def largest_batch(task: Task, config: RunConfig) -> int:
-    """Return the largest of batch_size / 2, / 4 ... with which a step fits; 0 where none does."""
+    """Return the largest of batch_size / 2, / 4 ... of which half as much again still fits; 0 where none does."""
     size = config.training.batch_size // 2
     task.network.requires_grad_(True)  # memory may have run out while something beside it learnt
     while size:
@@ -42,7 +42,7 @@ def largest_batch(task: Task, config: RunConfig) -> int:
         if task.device.type == "cuda":
             torch.cuda.empty_cache()
         try:
-            _step(task, config, size)
+            _step(task, config, size + size // 2)  # with room to spare: what fits by a hair fits once
             return size
         except RuntimeError as error:
             if not is_out_of_memory(error):
