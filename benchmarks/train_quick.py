@@ -45,12 +45,11 @@ def folder_of(work: Path, name: str) -> Path:
     return work / name.replace(", ", "-").replace(" ", "-")
 
 
-def train(work: Path, name: str, manifest: Path, minutes: float | None) -> None:
+def train(work: Path, name: str, manifest: Path, more: list[str]) -> None:
     """Train one of `RUNS`, unless that is done; go on with one that was stopped."""
     folder = folder_of(work, name)
     preset, words = RUNS[name]
-    words = [*words, *([f"training.max_minutes={minutes}"] if minutes else [])]
-    command = ["resound", "train", preset, "--quick", "--corpus", str(manifest), "-o", str(folder), *words]
+    command = ["resound", "train", preset, "--quick", "--corpus", str(manifest), "-o", str(folder), *words, *more]
     if (folder / "checkpoints.json").exists():
         command.append("--resume")
     print(" ".join(command), file=sys.stderr)
@@ -82,12 +81,12 @@ def main() -> None:
     parser.add_argument("manifest", type=Path, help="speech, noise and music, as 'resound corpus scan' lists them")
     parser.add_argument("--work", type=Path, default=Path("runs"), help="where runs lie (runs)")
     parser.add_argument("--presets", nargs="+", choices=RUNS, default=list(RUNS), metavar="NAME")
-    parser.add_argument("--minutes", type=float, help="at most, for each")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="for all: training.threads=1")
     parser.add_argument("--table-only", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     for name in arguments.presets:
         if not arguments.table_only:
-            train(arguments.work, name, arguments.manifest, arguments.minutes)
+            train(arguments.work, name, arguments.manifest, arguments.set)
     print(f"{machine()}\n")
     there = [name for name in RUNS if (folder_of(arguments.work, name) / "checkpoints.json").exists()]
     for name in there:

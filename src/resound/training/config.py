@@ -53,6 +53,7 @@ class TrainingConfig(Settings):
     precision: Literal["32", "bf16"] = "32"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     n_devices: int = Field(1, ge=1)
+    threads: int | None = Field(None, ge=1)  # cores that the steps use on a processor; None: all
     workers: int = Field(2, ge=0)  # processes that make examples; 0: none beside the training itself
     seed: int = Field(0, ge=0)
     same_every_epoch: bool = False  # the examples of the first epoch again and again, as a set on disk has them

@@ -99,6 +99,8 @@ def train(
     config = with_devices(config, processes)
     processes.join()
     use_all_cores(processes.n_here * shared_by)
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)
     run = RunFolder(folder, config, is_writer=processes.is_first)
     say = LogAndShow(shown, run)
     ready = processes.after_first(lambda: make_ready(config, run, say, processes, resume, force, checks))
