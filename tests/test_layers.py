@@ -32,7 +32,7 @@ LAYERS = {
     "checkpoint": {"errors", "config", "models"},
     "training": {
         "errors", "config", "dsp", "audio", "corpora", "mixing", "models", "losses", "judging", "checkpoint",
-        "inference",
+        "inference", "harvest", "metrics",
     },
     "__init__": {"inference", "checkpoint"},
 }  # fmt: skip

@@ -20,6 +20,7 @@ import typer
 from typer.core import TyperGroup
 
 from resound.cli import (
+    adapt,
     corpus,
     degrade,
     demo,
@@ -50,6 +51,7 @@ ORDER = (
     "import",
     "train",
     "tune",
+    "adapt",
 )
 
 
@@ -83,6 +85,7 @@ app.add_typer(models.app, name="models")
 app.command("import")(import_.command)
 app.command("train")(train.command)
 app.command("tune")(tune.command)
+app.command("adapt")(adapt.command)
 
 
 def _print_version(wanted: bool) -> None:
