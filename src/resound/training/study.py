@@ -37,7 +37,13 @@ from resound.training.search import Plan, Varied
 
 PLAN, DATABASE, TRIALS, LOCK, ASKING = "plan.json", "study.sqlite3", "trials", ".lock", ".asking"
 MOST_BEGINNINGS = 3  # of one trial: what ends its process each time would do so for ever
-FREE_TO_CHANGE = ("settings.training.workers", "settings.training.device", "settings.tracker", "settings.about")
+FREE_TO_CHANGE = (
+    "settings.training.workers",
+    "settings.training.device",
+    "settings.tracker",
+    "settings.about",
+    "settings.expected",
+)
 SECONDS_FOR_LOCKS = 120  # that a process waits for the others to write
 
 
