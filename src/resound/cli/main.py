@@ -28,6 +28,7 @@ from resound.cli import (
     info,
     models,
     prepare,
+    reproduce,
     restore,
     rooms,
     separate,
@@ -50,6 +51,7 @@ ORDER = (
     "import",
     "train",
     "tune",
+    "reproduce",
 )
 
 
@@ -83,6 +85,7 @@ app.add_typer(models.app, name="models")
 app.command("import")(import_.command)
 app.command("train")(train.command)
 app.command("tune")(tune.command)
+app.command("reproduce")(reproduce.command)
 
 
 def _print_version(wanted: bool) -> None:
