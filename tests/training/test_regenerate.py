@@ -399,3 +399,16 @@ def test_the_space_for_the_discriminators_is_counted(task):
     keeper = Keeper(None, "lsd", 3)
     n_beside = sum(parameter.numel() for parameter in task.discriminators.parameters())
     assert keeper.needed_bytes(task.network, task.beside) - keeper.needed_bytes(task.network) == 2 * 3 * 4 * n_beside
+
+
+def test_examples_that_chose_nothing_are_another_prepared_set(plan):
+    from resound.training.fresh import n_in_split, with_fresh_examples
+
+    config = plan()
+    fresh = with_fresh_examples(config, 6)
+    before, now = config.prepared_plans[1], fresh.prepared_plans[1]
+    assert now.folder != before.folder
+    assert (now.n_examples, now.mixing.split) == (6, "valid")
+    assert now.mixing.seed != before.mixing.seed
+    assert fresh.validation.n_examples == 6
+    assert n_in_split(config) == 8  # four recordings of 2.5 s in segments of 1 s

@@ -29,6 +29,7 @@ from resound.cli import (
     info,
     models,
     prepare,
+    reproduce,
     restore,
     rooms,
     separate,
@@ -51,7 +52,11 @@ ORDER = (
     "import",
     "train",
     "tune",
+<<<<<<< HEAD
     "adapt",
+=======
+    "reproduce",
+>>>>>>> main
 )
 
 
@@ -85,7 +90,11 @@ app.add_typer(models.app, name="models")
 app.command("import")(import_.command)
 app.command("train")(train.command)
 app.command("tune")(tune.command)
+<<<<<<< HEAD
 app.command("adapt")(adapt.command)
+=======
+app.command("reproduce")(reproduce.command)
+>>>>>>> main
 
 
 def _print_version(wanted: bool) -> None:

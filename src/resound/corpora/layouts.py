@@ -41,6 +41,10 @@ NOBODY = {
 }
 
 
+class UnnamedDomainError(ConfigError):
+    """Nothing says what a plain folder holds."""
+
+
 def layout_of(tree: Tree, name: str, *, domain: str | None, speaker_from: str) -> Layout:
     """Return the layout of a name, of ``auto`` the one that most of the paths speak for, else a plain folder's.
 
@@ -57,7 +61,7 @@ def layout_of(tree: Tree, name: str, *, domain: str | None, speaker_from: str) -
         if likeness(likely, sample) >= LEAST_LIKENESS:
             return likely
     if domain is None:
-        raise ConfigError(
+        raise UnnamedDomainError(
             f"{tree.root}: nothing says what it holds; give --as speech, effects, music, noise, room or pairs"
         )
     return plain_layout(domain, speaker_from)

@@ -47,6 +47,16 @@ def markdown_table(summaries: dict[str, Summary], domain: str | None = None) -> 
     return "\n".join([*lines, "", "; ".join(_notes(summaries, domain, "bold"))])
 
 
+def interval_table(summaries: dict[str, Summary]) -> str:
+    """Return means with their 95 % intervals as Markdown: a line per measure, a column per estimate."""
+    names = [name for name in ALL if any(name in summary.overall for summary in summaries.values())]
+    lines = [_row(["", *map(_spoken, summaries)]), _row(["---", *["---:"] * len(summaries)])]
+    for name in names:
+        title = f"{ALL[name].title} ({ALL[name].unit})" if ALL[name].unit else ALL[name].title
+        lines.append(_row([title, *(_interval(summary.overall.get(name), name) for summary in summaries.values())]))
+    return "\n".join(lines)
+
+
 def verdict(model: Summary, baselines: dict[str, Summary], name: str = "si_sdr") -> str:
     """Return in words whether a model beats the input and the classic chain, by paired differences.
 
@@ -63,6 +73,14 @@ def verdict(model: Summary, baselines: dict[str, Summary], name: str = "si_sdr")
         phrases.append(" ".join([*([] if verb == verb_before else [verb]), compared[baseline], amount]))
         verb_before = verb
     return "; ".join([", ".join(phrases) or "no baseline to compare with", *_level(model)])
+
+
+def _interval(statistics: Statistics | None, name: str) -> str:
+    if statistics is None or math.isnan(statistics.mean):
+        return NO_VALUE
+    digits = ALL[name].digits + 1
+    mean, low, high = (_number(value, digits) for value in (statistics.mean, statistics.low, statistics.high))
+    return f"{mean} ({low} to {high})"
 
 
 def _comparison(difference: Statistics, name: str, *, names_measure: bool) -> tuple[str, str]:

@@ -6,6 +6,7 @@ The names of presets stand for all of it; a file may begin with ``preset: NAME``
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from resound.config import read_yaml, set_dotted, validated
 from resound.corpora.manifest import read_manifest
 from resound.errors import ConfigError, did_you_mean
-from resound.judging.measures import ALL, PERCEPTUAL, Asked
+from resound.judging.measures import PERCEPTUAL, Asked, MeasureName
 from resound.losses import Terms, WeightedLoss
 from resound.losses.adversarial import Kind
 from resound.mixing.config import Common, PairsConfig, Settings, mixing_from
@@ -26,9 +27,15 @@ from resound.models import MODELS
 from resound.models.discriminators import PERIODS
 from resound.models.network import NetworkConfig
 from resound.models.presets import load_preset, preset_names
+from resound.training.expected import ExpectedConfig
 from resound.training.prepared import pairs_of, plan_of
 from resound.training.schedules import AnySchedule, Plateau
 
+# What bends the curve of the validations, beside some of training.
+DECIDE_CURVE = (
+    *("task", "network", "config", "initial", "data", "validation", "loss", "adversarial", "optimiser", "schedule"),
+    "ema",
+)
 PLACEHOLDER = re.compile(r"^<(\w+)(\??)>$")  # with ?: left out where there is none
 
 
@@ -78,16 +85,9 @@ class KeepConfig(Settings):
     """Which checkpoints stay: the best, and the last one to go on from."""
 
     keep: int = Field(3, ge=1)
-    metric: str = "si_sdr_i"
+    metric: MeasureName = "si_sdr_i"
     stop_after: int | None = Field(20, ge=1)  # validations without gain; None: never
     average: bool = False  # also the mean of the weights of the best
-
-    @field_validator("metric")
-    @classmethod
-    def _known(cls, metric: str) -> str:
-        if metric not in ALL:
-            raise ValueError(f"no such metric{did_you_mean(metric, ALL) or '; there are ' + ', '.join(ALL)}")
-        return metric
 
 
 class DiscriminatorSizes(Settings):
@@ -133,6 +133,7 @@ class RunConfig(Settings):
     schedule: AnySchedule = Field(default_factory=Plateau)
     training: TrainingConfig = TrainingConfig()
     checkpoints: KeepConfig = KeepConfig()
+    expected: ExpectedConfig | None = None  # where the validations should lie
     ema: float | None = Field(None, gt=0, lt=1)  # decay of a running mean of the weights, which is what is kept
     tracker: Literal["tensorboard", "clearml", "mlflow", "wandb", "none"] = "tensorboard"
     listen: list[Path] = Field(default_factory=list)  # the user's own recordings, restored at every validation
@@ -260,12 +261,16 @@ def load_run_config(
         where = str(path)
     else:
         values, where = {"preset": name}, name
+    usual: dict[str, Any] = {}
     if values.get("preset") is not None:
-        values = merged(preset_values(str(values["preset"]), quick=quick), values)
+        usual, own = preset_values(str(values["preset"]), quick=quick), values
+        values = copy.deepcopy(merged(usual, own)) | {key: own[key] for key in ("expected",) if key in own}
     elif quick:
         raise ConfigError(f"{where}: has no quick form; leave out --quick, or begin the file with 'preset: NAME'")
     for word in overrides:
         set_dotted(values, word)
+    if values.get("expected") == usual.get("expected") and _is_other_training(values, usual):
+        values["expected"] = None  # the preset's band says nothing of this one
     values["corpora"] = {**found_in(corpora), **(values.get("corpora") or {})}
     return validated(RunConfig, values, where)
 
@@ -277,8 +282,10 @@ def preset_values(name: str, *, quick: bool = False) -> dict[str, Any]:
         names = [each for each in preset_names() if load_preset(each).train]
         raise ConfigError(f"{name}: has no recipe to train it; those with one are {', '.join(names)}")
     values = {"preset": name, "about": preset.about, "network": preset.network, "config": preset.config}
-    values = merged(values, preset.train)
-    return merged(values, preset.quick) if quick else values
+    if not quick:
+        return merged(values, preset.train)
+    # Its curve is another one.
+    return merged(merged(values, {**preset.train, "expected": None}), preset.quick)
 
 
 def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -289,6 +296,19 @@ def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         is_same_kind = isinstance(before, dict) and isinstance(value, dict) and _is_alike(before, value)
         result[key] = merged(before, value) if is_same_kind else value  # type: ignore[arg-type]
     return result
+
+
+def _is_other_training(values: dict[str, Any], usual: dict[str, Any]) -> bool:
+    """Tell whether settings differ from a preset's in what bends the curve of its validations."""
+
+    def deciding(settings: dict[str, Any]) -> list[Any]:
+        training = settings.get("training") or {}
+        return [
+            *(settings.get(key) for key in DECIDE_CURVE),
+            *(training.get(key) for key in ("steps", "batch_size", "accumulate", "n_devices", "same_every_epoch")),
+        ]
+
+    return deciding(values) != deciding(usual)
 
 
 def _is_alike(before: dict[str, Any], after: dict[str, Any]) -> bool:

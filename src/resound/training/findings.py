@@ -15,7 +15,6 @@ from typing import Any
 
 import optuna
 import plotly.io
-import torch
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
@@ -26,11 +25,12 @@ from resound.judging.summary import Statistics, Summary, paired_difference
 from resound.mixing.cache import open_cache
 from resound.mixing.identity import settings_of
 from resound.training.config import RunConfig
+from resound.training.fresh import device_of, with_fresh_examples
 from resound.training.judge import Judge, jobs_for
 from resound.training.keeper import Keeper
+from resound.training.prepared import prepare
 from resound.training.study import StudyFolder, is_usual
 
-FRESH_SEED = 1_000_003  # added to that of the validation set
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "given up",
@@ -94,17 +94,13 @@ def certainty(study: StudyFolder, best: FrozenTrial) -> str:
     return f"{where} {spread}: cannot be told from the training as it is; take it for chance"
 
 
-def with_fresh_examples(config: RunConfig) -> RunConfig:
-    """Return a training that is judged on the same recordings in other mixtures."""
-    data = {**config.validation.data, "seed": config.validation_mixing.seed + FRESH_SEED}
-    return config.model_copy(update={"validation": config.validation.model_copy(update={"data": data})})
-
-
 def compared(study: StudyFolder, one: FrozenTrial, other: FrozenTrial, config: RunConfig) -> Statistics:
     """Return by how much one trial's network is above another's on the validation examples of a config."""
     n_examples = config.validation.n_examples
+    for plan in config.prepared_plans[1:]:
+        prepare(plan, lambda told: None, jobs_for(plan.n_examples))
     judge = Judge(config, open_cache(config.validation_mixing, n_examples, n_jobs=jobs_for(n_examples)))
-    device = torch.device("cuda" if torch.cuda.is_available() and config.training.device != "cpu" else "cpu")
+    device = device_of(config)
 
     def judged(trial: FrozenTrial) -> Summary:
         folder = study.folder_of(trial.number)

@@ -109,7 +109,7 @@ def train(
             run.create()
         run.begin_session(list(command) or sys.argv)
         found = [vars(finding) for finding in ready.findings]
-        run.write_json("findings.json", {"findings": found, "forced": list(force)})
+        run.write_findings(found, list(force))
         run.write_json("baselines.json", {name: each.to_json() for name, each in ready.judge.baselines.items()})
     n_done, keeper, task = ready.n_done, ready.keeper, ready.task
     tracked = TrackedRun(folder, settings_of(config), n_done)

@@ -132,6 +132,8 @@ class Plan(Settings):
         settings = json.loads(json.dumps(self.settings))
         for key, value in values.items():
             set_value(settings, key, value)
+        if values:
+            settings["expected"] = None  # that of the training as it is
         return validated(RunConfig, settings)
 
 

@@ -18,8 +18,6 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,12 +30,19 @@ from resound.config import validated
 from resound.errors import InputError, OutputError
 from resound.judging.measures import ALL
 from resound.mixing.identity import differences, settings_of
+from resound.training.alone import alone
 from resound.training.keeper import INDEX
 from resound.training.search import Plan, Varied
 
 PLAN, DATABASE, TRIALS, LOCK, ASKING = "plan.json", "study.sqlite3", "trials", ".lock", ".asking"
 MOST_BEGINNINGS = 3  # of one trial: what ends its process each time would do so for ever
-FREE_TO_CHANGE = ("settings.training.workers", "settings.training.device", "settings.tracker", "settings.about")
+FREE_TO_CHANGE = (
+    "settings.training.workers",
+    "settings.training.device",
+    "settings.tracker",
+    "settings.about",
+    "settings.expected",
+)
 SECONDS_FOR_LOCKS = 120  # that a process waits for the others to write
 
 
@@ -204,21 +209,3 @@ def has_checkpoint(run: Path) -> bool:
         return bool(json.loads((run / INDEX).read_text(encoding="utf-8"))["last"])
     except (OSError, ValueError, KeyError):
         return False
-
-
-@contextmanager
-def alone(lock: Path, *, refusal: str = "") -> Iterator[None]:
-    """Keep other processes out, however this one ends: they wait, or with a ``refusal`` raise `OutputError`."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with open(lock, "ab") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
-        except BlockingIOError:
-            raise OutputError(refusal) from None
-        except OSError:
-            pass  # a network disk without locks
-        yield

@@ -30,6 +30,7 @@ from resound.errors import OutputError, ResoundError, TrainingError, counted, on
 from resound.inference.workers import start_tracker
 from resound.judging.baselines import judge_baselines
 from resound.mixing.cache import open_cache
+from resound.training.alone import alone
 from resound.training.config import RunConfig
 from resound.training.fit import initial_network, train
 from resound.training.judge import jobs_for
@@ -37,7 +38,7 @@ from resound.training.keeper import Keeper
 from resound.training.run_folder import CONSOLE, VALIDATION
 from resound.training.search import Plan
 from resound.training.session import Outcome, Shown
-from resound.training.study import LOCK, StudyFolder, alone, has_checkpoint
+from resound.training.study import LOCK, StudyFolder, has_checkpoint
 
 FIRST_FAILURES = 3  # if so many trials fail and none succeeds, the plan is at fault
 
