@@ -34,7 +34,7 @@ def laid_out(here):
         save_model(here / name, build("conv_tasnet", **TINY, n_sources=n_sources), title=name)
     (here / "clean").mkdir()
     for path in ("film.wav", "clean/a.wav"):
-        write_wav(here / path, 0.1 * np.sin(np.arange(4 * RATE)), RATE)
+        write_wav(here / path, 0.1 * np.sin(np.arange(4 * RATE)), rate=RATE)
     return here
 
 

@@ -52,11 +52,8 @@ ORDER = (
     "import",
     "train",
     "tune",
-<<<<<<< HEAD
     "adapt",
-=======
     "reproduce",
->>>>>>> main
 )
 
 
@@ -90,11 +87,8 @@ app.add_typer(models.app, name="models")
 app.command("import")(import_.command)
 app.command("train")(train.command)
 app.command("tune")(tune.command)
-<<<<<<< HEAD
 app.command("adapt")(adapt.command)
-=======
 app.command("reproduce")(reproduce.command)
->>>>>>> main
 
 
 def _print_version(wanted: bool) -> None:

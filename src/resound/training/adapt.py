@@ -8,8 +8,10 @@ the difference.
 from __future__ import annotations
 
 import json
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 import torch
 
 from resound.audio.atomic import atomic_file, check_can_write_in
-from resound.checkpoint import load_model, model_folder, read_about, save_model
+from resound.checkpoint import found_model, load_model, model_folder, read_about, save_model
 from resound.config import set_dotted, validated
 from resound.errors import ConfigError, OutputError, TrainingError
 from resound.judging.summary import Statistics, Summary, paired_difference
@@ -68,7 +70,7 @@ class Adapted:
 
 def check_model(folder: Path) -> Network:
     """Return the network to begin with.  Raises `ModelError` for no model, `ConfigError` for one of another task."""
-    network = load_model(folder)
+    network = load_model(found_model(folder))
     kind = read_about(model_folder(folder))["name"]
     if network.n_sources != network.config.n_channels or kind == "timbre":
         raise ConfigError(
@@ -215,8 +217,14 @@ def write_report(path: Path, adapted: Adapted) -> None:
         temporary.write_text(json.dumps(adapted.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def check_folder(folder: Path) -> None:
-    """Raise `OutputError` unless the folder is free and can be made."""
+@contextmanager
+def nothing_left(folder: Path) -> Iterator[None]:
+    """Remove what was made in a new folder if it comes to nothing.  Raises `OutputError` for a folder that is there."""
     if folder.exists():
         raise OutputError(f"{folder}: exists already; give another with -o")
     check_can_write_in(folder)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
