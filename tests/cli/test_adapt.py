@@ -6,9 +6,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
 pytest.importorskip("lightning", reason="needs the extra: pip install '.[train]'")
 
-from conftest import files_below, write_wav  # noqa: E402
+from conftest import files_below, hiss, write_wav  # noqa: E402
 from resound.checkpoint import save_model  # noqa: E402
 from resound.models import build  # noqa: E402
+from signals import speech_like  # noqa: E402
 from training.conftest import RATE, TINY  # noqa: E402
 
 WRONG = {
@@ -24,6 +25,7 @@ WRONG = {
     "--clean clean --degraded clean --model start": "have 1 name in common; give at least 3 pairs",
     "film.wav --corpus nothing.jsonl --model start": "nothing.jsonl: no such file",
     "film.wav --model start": "give some with --corpus",  # for it has no noise
+    "pauses.wav --model start": "pauses.wav: has 5 segments of 3 s with sound, too little",
     "film.wav --model start -o clean": "clean: exists already",
 }
 
@@ -33,6 +35,8 @@ def laid_out(here):
     for name, n_sources in (("start", 1), ("voices", 2)):
         save_model(here / name, build("conv_tasnet", **TINY, n_sources=n_sources), title=name)
     (here / "clean").mkdir()
+    short = [part for seed in range(4) for part in (speech_like(2.5, RATE, seed=seed), np.zeros(int(1.5 * RATE)))]
+    write_wav(here / "pauses.wav", np.concatenate(short) + hiss(16 * RATE, rms=0.01)[0], rate=RATE)
     for path in ("film.wav", "clean/a.wav"):
         write_wav(here / path, 0.1 * np.sin(np.arange(4 * RATE)), rate=RATE)
     return here

@@ -224,13 +224,13 @@ def test_the_effect_on_a_recording_is_measured():
 
 
 def adapted_with(start, material, folder, shown, *words):
-    config = run_config(start, material, minutes=60, settings=["training.workers=0", *words])
+    config = run_config(start, material, minutes=60, settings=["training.workers=0", "training.batch_size=2", *words])
     return adapt(start, material, config, folder, shown)
 
 
 def test_a_model_that_learns_is_kept_and_restores(pairs, start, tmp_path, shown):
     material = from_pairs(*pairs, tmp_path / "out/material", silent)
-    words = ("training.steps=60", "training.validate_every=30", "optimiser.lr=1e-2", "ema=null")
+    words = ("training.steps=30", "training.validate_every=15", "optimiser.lr=3e-2", "ema=null")
     adapted = adapted_with(start, material, tmp_path / "out", shown, *words)
     told = json.loads((tmp_path / "out/adapt.json").read_text())
     assert told["metric"] == "si_sdr"
@@ -254,7 +254,7 @@ def test_a_model_that_learns_nothing_is_not_kept(film, start, tmp_path, shown):
 
 def test_what_is_learnt_from_clean_corpora_is_decided_by_voices_never_heard(film, corpora, start, tmp_path, shown):
     material = from_recordings([film], corpora, tmp_path / "out/material", silent)
-    words = ("training.steps=80", "training.validate_every=40", "optimiser.lr=1e-2", "ema=null")
+    words = ("training.steps=30", "training.validate_every=15", "optimiser.lr=3e-2", "ema=null")
     adapted = adapted_with(start, material, tmp_path / "out", shown, *words)
     assert adapted.gain.n == 12
     assert adapted.gain.low > 0, adapted.reasons  # against a network of random weights

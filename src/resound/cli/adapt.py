@@ -46,7 +46,7 @@ def command(
     from resound.errors import ConfigError, train_extra
 
     with train_extra():
-        from resound.training.adapt import MODEL, adapt, check_folder, check_model, run_config
+        from resound.training.adapt import MODEL, adapt, check_model, nothing_left, run_config
     if model is None:
         raise ConfigError(
             "no model to begin with; give one with --model: a run of 'resound train', or a model's folder"
@@ -54,12 +54,11 @@ def command(
     check_asked(recordings, corpus, clean, degraded)
     network = check_model(model)
     folder = output or next_folder(recordings or [clean or Path("pairs")])
-    check_folder(folder)
     with shown_on_terminal() as shown:
-        material = material_of(
-            recordings or [], corpus or [], clean, degraded, network, folder / "material", shown.line
-        )
-        config = run_config(model, material, minutes=minutes, settings=settings or ())
+        with nothing_left(folder):
+            where = folder / "material"
+            material = material_of(recordings or [], corpus or [], clean, degraded, network, where, shown.line)
+            config = run_config(model, material, minutes=minutes, settings=settings or ())
         adapted = adapt(model, material, config, folder, shown, command=sys.argv)
     for line in [*adapted.reasons, *map(str, adapted.heard)]:
         typer.echo(line)

@@ -223,8 +223,9 @@ def nothing_left(folder: Path) -> Iterator[None]:
     if folder.exists():
         raise OutputError(f"{folder}: exists already; give another with -o")
     check_can_write_in(folder)
+    outermost = next((path for path in reversed(folder.parents) if not path.exists()), folder)
     try:
         yield
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(outermost, ignore_errors=True)
         raise
