@@ -44,6 +44,20 @@ def test_no_layer_is_steeper_than_one(family):
     torch.testing.assert_close(norms, torch.ones(len(layers)), atol=0.1, rtol=0)
 
 
+@pytest.mark.parametrize("kind", [MultiScaleDiscriminator, MultiPeriodDiscriminator])
+def test_with_the_norm_of_weights_a_discriminator_may_grow_steep(kind):
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 800)
+    scores = {}
+    for norm in ("spectral", "weight"):
+        judges = kind(width=0.125, norm=norm).train()
+        with torch.no_grad():
+            for parameter in judges.parameters():
+                parameter.mul_(3)
+        scores[norm] = [float(one.std()) for one in judges(x)[0]]
+    assert all(grown > 10 * held for grown, held in zip(scores["weight"], scores["spectral"], strict=True))
+
+
 def test_a_period_compares_only_samples_that_are_a_period_apart():
     judges = MultiPeriodDiscriminator([5], width=0.125).eval()
     x = torch.randn(1, 1, 5000, requires_grad=True)

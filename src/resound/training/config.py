@@ -24,7 +24,7 @@ from resound.mixing.config import Common, PairsConfig, Settings, mixing_from
 from resound.mixing.paths import beside
 from resound.mixing.plan import Plan
 from resound.models import MODELS
-from resound.models.discriminators import PERIODS
+from resound.models.discriminators import PERIODS, Normalisation
 from resound.models.network import NetworkConfig
 from resound.models.presets import load_preset, preset_names
 from resound.training.expected import ExpectedConfig
@@ -96,6 +96,7 @@ class DiscriminatorSizes(Settings):
     n_scales: int = Field(2, ge=0)
     periods: tuple[Annotated[int, Field(ge=1)], ...] = PERIODS
     width: float = Field(1.0, gt=0)  # of all layers, against the papers'
+    norm: Normalisation = "spectral"  # weight: quicker to learn, and to run away
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -38,9 +38,9 @@ class Discriminators(nn.Module):
         super().__init__()
         self.families = nn.ModuleList()
         if sizes.n_scales:
-            self.families.append(MultiScaleDiscriminator(sizes.n_scales, width=sizes.width))
+            self.families.append(MultiScaleDiscriminator(sizes.n_scales, width=sizes.width, norm=sizes.norm))
         if sizes.periods:
-            self.families.append(MultiPeriodDiscriminator(sizes.periods, width=sizes.width))
+            self.families.append(MultiPeriodDiscriminator(sizes.periods, width=sizes.width, norm=sizes.norm))
 
     def forward(self, waveform: Tensor) -> Judged:
         """Return scores and features of ``(batch, 1, time)``, an item for each discriminator of all families."""
