@@ -99,7 +99,8 @@ def rows(arguments: object, clean: NDArray, noisy: NDArray) -> Iterator[list[str
             words = words_for(way, arguments.manifest, work)  # type: ignore[attr-defined]
             minutes = ["--minutes", str(arguments.minutes)]  # type: ignore[attr-defined]
             command = [sys.executable, "-m", "resound.cli.main", "adapt", *words, "--model", model, *minutes]
-            subprocess.run([*command, "-o", str(folder)], check=False)
+            settings = [word for setting in arguments.set for word in ("--set", setting)]  # type: ignore[attr-defined]
+            subprocess.run([*command, "-o", str(folder), *settings], check=False)
         told = json.loads((folder / "adapt.json").read_text(encoding="utf-8"))
         after = sdr_db(restore(noisy, RATE, str(folder / "run")), clean)
         gain = told["gain"]
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="a run or a model's folder, of 16 kHz")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--work", type=Path, default=Path("adapt"), help="where everything lies (adapt)")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="for all: training.threads=1")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS, metavar="WAY")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
