@@ -82,7 +82,7 @@ def make_pairs(manifest: Path, folder: Path) -> None:
 def words_for(way: str, manifest: Path, work: Path) -> list[str]:
     """Return how ``resound adapt`` is told about a way."""
     if way == "pairs":
-        return ["--clean", str(work / "pairs/clean"), "--degraded", str(work / "pairs/degraded")]
+        return ["--clean", str(work / "material/clean"), "--degraded", str(work / "material/degraded")]
     return [str(work / "film.wav"), *(["--corpus", str(manifest)] if way.endswith("corpora") else [])]
 
 
@@ -120,7 +120,7 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     clean, noisy = film(arguments.manifest, FILM_SECONDS, seed=0)
     soundfile.write(arguments.work / "film.wav", noisy, RATE, subtype="FLOAT")
-    make_pairs(arguments.manifest, arguments.work / "pairs")
+    make_pairs(arguments.manifest, arguments.work / "material")
     print(f"{machine()}, {arguments.minutes:g} minutes each\n")
     header = ("", "kept", "what it says it gained, dB", "whole film, SI-SDR", "against before")
     print_table(header, rows(arguments, clean, noisy))

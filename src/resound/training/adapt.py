@@ -38,6 +38,7 @@ N_VALIDATIONS = 8  # in the time there is
 SHARE_OF_TIME = 0.8  # for steps; the rest is for validations
 FEWEST_STEPS = 40
 BATCH_SIZE = 4
+SIZES, HOPS = [512, 1024], [128, 256]  # of the spectra that are compared
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,11 @@ def loss_for(name: str, material: Material) -> Any:
         return [{"kind": "mse"}]
     if name == "two_stage_unet":
         return "two_stage"
-    return [{"kind": "l1", "weight": 1}, {"kind": "multi_stft", "weight": 0.1}]
+    # The ratio in dB counts alike for quiet and loud recordings, which the L1 of samples does not beside log spectra.
+    return [
+        {"kind": "si_sdr_with_level", "weight": 0.1, "level_weight": 0.2},
+        {"kind": "multi_stft", "weight": 0.3, "fft_sizes": SIZES, "hops": HOPS, "windows": SIZES},
+    ]
 
 
 def seconds_a_step(network: Network, batch_size: int, n_samples: int) -> float:
