@@ -25,7 +25,11 @@ LAYERS = {
     "harvest": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "inference"},
     "cli": {
         "errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing",
-        "harvest", "models", "checkpoint", "training",
+        "harvest", "models", "checkpoint", "training", "doctor",
+    },
+    "doctor": {
+        "errors", "config", "dsp", "audio", "metrics", "corpora", "degrade", "harvest", "mixing", "judging",
+        "inference",
     },
     "models": {"errors", "config", "dsp"},
     "losses": {"errors", "config", "dsp", "models"},

@@ -23,6 +23,7 @@ from resound.cli import (
     corpus,
     degrade,
     demo,
+    doctor,
     harvest,
     import_,
     info,
@@ -48,6 +49,7 @@ ORDER = (
     "rooms",
     "models",
     "import",
+    "doctor",
     "train",
     "tune",
 )
@@ -81,6 +83,7 @@ app.command("harvest")(harvest.command)
 app.command("rooms")(rooms.command)
 app.add_typer(models.app, name="models")
 app.command("import")(import_.command)
+app.add_typer(doctor.app, name="doctor")
 app.command("train")(train.command)
 app.command("tune")(tune.command)
 

@@ -136,7 +136,7 @@ def _pair(manifest: Manifest, sides: dict[str, Recording], inputs: Sequence[str]
 def _from_folders(config: PairsConfig, skipped: Counter[str]) -> list[tuple[PairOfFiles, Recording]]:
     """Return the pairs of two folders: files of the same name, whatever their suffixes."""
     assert config.clean and config.degraded
-    clean, degraded = _files_in(config.clean), _files_in(config.degraded)
+    clean, degraded = files_by_name(config.clean), files_by_name(config.degraded)
     names = sorted(clean.keys() & degraded.keys())
     if not names:
         example = f"{next(iter(clean))!r} and {next(iter(degraded))!r}"
@@ -155,7 +155,7 @@ def _from_folders(config: PairsConfig, skipped: Counter[str]) -> list[tuple[Pair
     return found
 
 
-def _files_in(folder: Path) -> dict[str, Path]:
+def files_by_name(folder: Path) -> dict[str, Path]:
     """Return the recordings of a folder by name without suffix, relative to the folder.  Raises `InputError`."""
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; give the folder with one side of the pairs")
