@@ -97,3 +97,52 @@ def conclude(
             temporary.write_text(text, encoding="utf-8")
     typer.echo(report.json() if as_json else report.text(is_verbose=is_verbose))
     raise typer.Exit(report.status)
+
+
+@app.command("data")
+def data_command(
+    clean: Annotated[
+        Path | None, typer.Option(metavar="DIR|LIST", help="The clean side: a folder, a CSV or a Kaldi scp list.")
+    ] = None,
+    degraded: Annotated[
+        Path | None, typer.Option(metavar="DIR|LIST", help="The degraded side, matched by name or key.")
+    ] = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    words: Set = None,
+    as_json: AsJson = False,
+    page: Html = None,
+    is_verbose: Verbose = False,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", help="Processes; 0: one per core.")] = 0,
+) -> None:
+    """Look at training data: pairs of files, whoever made them.
+
+    Example: resound doctor data --clean clean/ --degraded noisy/
+    """
+    with status_2():
+        from resound.doctor.catalogue import count_of, run_checks
+        from resound.doctor.data_evidence import evidence_of_pairs
+        from resound.doctor.pair_lists import pairs_between
+        from resound.doctor.report import Report
+        from resound.errors import ConfigError
+
+        settings = settings_from(select, ignore, words)
+        if clean is None or degraded is None:
+            raise ConfigError("nothing to look at; give --clean DIR --degraded DIR")
+        with progress_bar("pairs") as progress:
+            evidence = evidence_of_pairs(pairs_between(clean, degraded), settings, n_jobs=jobs, progress=progress)
+        findings = run_checks("data", evidence, settings)
+        report = Report(evidence.where_pairs, findings, count_of("data", settings), evidence.notes)
+        conclude(report, as_json=as_json, is_verbose=is_verbose, page=page)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Give what shows how many things are done: a bar on a terminal, nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from resound.cli.progress import CountBar
+
+    with CountBar(what) as bar:
+        yield bar.advance

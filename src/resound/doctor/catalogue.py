@@ -37,6 +37,11 @@ def run_checks(moment: Moment, evidence: Any, settings: DoctorSettings) -> list[
     return worst_first([finding for check in made for finding in listed(check.judge(evidence, settings))])
 
 
+def count_of(moment: Moment, settings: DoctorSettings) -> int:
+    """Return how many checks of a moment are made."""
+    return sum(settings.is_on(check.code) for check in BY_MOMENT[moment])
+
+
 def check_codes(settings: DoctorSettings) -> None:
     """Raise `ConfigError` for a selected or ignored code that no check begins with."""
     for name in ("select", "ignore"):
