@@ -29,8 +29,8 @@ LAYERS = {
     },
     "doctor": {
         "errors", "config", "dsp", "audio", "metrics", "corpora", "degrade", "harvest", "mixing", "judging",
-        "inference",
-    },
+        "inference", "training", "models", "losses", "checkpoint",
+    },  # the last four late: see below
     "models": {"errors", "config", "dsp"},
     "losses": {"errors", "config", "dsp", "models"},
     "checkpoint": {"errors", "config", "models"},

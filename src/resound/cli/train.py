@@ -47,6 +47,7 @@ def command(
     from resound.errors import train_extra
 
     with train_extra():
+        from resound.doctor.before_training import data_check
         from resound.training.config import load_run_config
         from resound.training.fit import train
         from resound.training.processes import Processes, with_companions
@@ -59,7 +60,9 @@ def command(
         return
     folder = output or next_folder(run_config.preset or Path(config).stem)
     with with_companions(run_config.training.n_devices, sys.argv[1:]), shown_on_terminal() as shown:
-        outcome = train(run_config, folder, shown, resume=resume, force=force or (), command=sys.argv)
+        outcome = train(
+            run_config, folder, shown, resume=resume, force=force or (), checks=(data_check,), command=sys.argv
+        )
     if Processes.of_environment().is_first:
         go_on = "" if outcome.is_finished else f"; to go on: resound train {folder} --resume"
         typer.echo(f"{folder}  {outcome.n_steps} steps, {outcome.minutes:.1f} min{go_on}")

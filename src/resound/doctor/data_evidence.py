@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +13,13 @@ from resound.doctor.likeness import Gain, Likeness, Side, gain_between, likeness
 from resound.doctor.pair_lists import Pair, PairList
 from resound.doctor.settings import DoctorSettings
 from resound.doctor.sounds import ANALYSIS_HZ, Audio, FileFacts, for_comparing, look_at_file, look_at_header
+from resound.doctor.splits import Splits
 from resound.doctor.verdict import STRONG, Pooled
 from resound.errors import InputError, counted
 from resound.inference.workers import count_of_jobs, map_in_order
+
+if TYPE_CHECKING:  # it loads all that measures old recordings
+    from resound.doctor.resemblance import Resemblance
 
 COMPARED_SECONDS = 6.0  # of a pair, where the clean side is loudest
 GROUP = 8  # pairs that one process takes at a time, and compares with each other
@@ -37,6 +42,34 @@ class PairFacts:
 
 
 @dataclass(frozen=True)
+class Amount:
+    """How much there is to learn from."""
+
+    hours: float  # of clean recordings, or of fixed pairs
+    n_speakers: int | None  # None: nobody says
+    n_distinct: int  # examples
+    is_fixed: bool  # pairs on disk, not mixed anew
+    n_parameters: int | None = None
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Of which domains the examples are to be, and are."""
+
+    asked: Mapping[str, float]
+    drawn: Mapping[str, float]
+    left_out: Sequence[str] = ()  # kinds of material that were asked for and that no corpus has
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How much is judged, and what that costs against training."""
+
+    n_examples: int
+    cost: float | None  # of one validation, against the training between two of them
+
+
+@dataclass(frozen=True)
 class DataEvidence:
     """All that the checks of data look at."""
 
@@ -46,7 +79,14 @@ class DataEvidence:
     wanted_rate: int | None = None  # of the training
     where_pairs: str = ""
     where_files: str = ""
-    notes: Sequence[str] = field(default_factory=list)
+    notes: Sequence[str] = ()
+    # Of a training, or of mixtures and their sources.
+    sums_db: Sequence[float] = ()  # what is left of each mixture without its sources
+    amount: Amount | None = None
+    shares: Shares | None = None
+    validation: Validation | None = None
+    splits: Splits | None = None
+    resemblance: Resemblance | None = None
 
     @cached_property
     def files(self) -> list[FileFacts]:
@@ -141,7 +181,9 @@ class _Looker:
         for pair in task.pairs:
             clean, degraded, audios = _read(pair)
             found = compare(*audios, (clean.sample_rate, degraded.sample_rate)) if audios else None
-            facts.append(PairFacts(pair.name, clean, degraded, *(found.facts if found else (None, None))))
+            facts.append(
+                PairFacts(pair.name, clean, degraded, *(found.facts if found else (None, None)), pair.asked_snr_db)
+            )
             if found:
                 sides.append(found)
         return _Found(facts, unrelated_in(sides))

@@ -28,6 +28,7 @@ class Pair:
     name: str
     clean: Path
     degraded: Path
+    asked_snr_db: float | None = None  # what a record says
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,20 @@ class DataThresholds(_Settings):
     dc_share: float = 0.02  # of the files
     bandwidth_share: float = 0.6  # of half the sample rate that most files must fill
     pause_snr_db: float = 20.0  # of the clean files' median
+    # Of a training's set.
+    fixed_hours: float = 5.0  # of pairs that are not mixed anew
+    dynamic_hours: float = 0.5  # of clean recordings that are
+    n_speakers: int = 8  # where speakers are named
+    residual_db: float = -40.0  # of a mixture without its sources
+    share_error: float = 0.05  # between a domain's share as asked for and as drawn
+    metric_spread_db: float = 2.0  # by which the difference of two models varies from example to example
+    resolution_db: float = 0.6  # that a validation must tell apart (half a 95 % interval)
+    validation_cost: float = 1.0  # against the training between two validations
+    target_snr_db: float = 8.0  # between the training's SNR and the target's
+    target_tilt_db: float = 4.0  # an octave, between the noises' spectra
+    target_octaves: float = 0.7  # between the bandwidths
+    target_crackle: float = 4.0  # times the target's rate of ticks
+    target_hum_db: float = -35.0  # of a hum, against the programme, from which on the training should have one
 
 
 class Thresholds(_Settings):
@@ -53,6 +67,7 @@ class DoctorSettings(Thresholds):
     select: tuple[str, ...] = ()  # codes or their beginnings; none: all
     ignore: tuple[str, ...] = ()
     n_files: int = Field(400, ge=1)  # pairs or files that are decoded, drawn by the seed
+    n_examples: int = Field(64, ge=1)  # of a training, that are made and looked at
     seed: int = Field(0, ge=0)
 
     def is_on(self, code: str) -> bool:
