@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,14 @@ RATE = 16000
 
 def clean_sounds(n: int, seconds: float = 2.0, rate: int = RATE) -> list[np.ndarray]:
     """Return speech of ``n`` kinds, ``(time,)`` each, with a little air above it."""
-    return [speech_like(seconds, rate, seed) + noise(seconds, rate, 1e-4, seed + 100) for seed in range(n)]
+    return [_speech(seconds, rate, seed) for seed in range(n)]
+
+
+@lru_cache(maxsize=64)
+def _speech(seconds: float, rate: int, seed: int) -> np.ndarray:
+    sound = speech_like(seconds, rate, seed) + noise(seconds, rate, 1e-4, seed + 100)
+    sound.flags.writeable = False
+    return sound
 
 
 def music_sounds(n: int, seconds: float = 2.0, rate: int = RATE) -> list[np.ndarray]:
