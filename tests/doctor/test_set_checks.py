@@ -183,7 +183,9 @@ def test_a_training_without_fault_has_no_error(speech_corpus, music_corpus):
 
 
 def test_a_training_that_inverts_is_told(speech_corpus, music_corpus):
-    config = config_of(speech_corpus, music_corpus, chain=[{"polarity": {}}, {"hiss": {"snr_db": 10}}])
+    config = config_of(
+        speech_corpus, music_corpus, chain=[{"polarity": {}, "target": "clean"}, {"hiss": {"snr_db": 10}}]
+    )
     evidence = evidence_of_training(TrainingData(config), DoctorSettings(n_examples=12), n_jobs=1)
     assert found(evidence, "DATA19").severity == "error"
 
