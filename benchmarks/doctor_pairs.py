@@ -233,9 +233,7 @@ def main() -> None:
             writer = csv.DictWriter(handle, list(results[0]))
             writer.writeheader()
             writer.writerows(results)
-    print(
-        f"{machine()}; {json.dumps({'clips': arguments.clips, 'folders': arguments.folders, 'seed': arguments.seed})}\n"
-    )
+    print(f"{machine()}; {arguments.clips} clips and {arguments.folders} folders each, seed {arguments.seed}\n")
     show(results, shifts)
 
 

@@ -20,13 +20,14 @@ RATE = 16000
 
 
 def clean_sounds(n: int, seconds: float = 2.0, rate: int = RATE) -> list[np.ndarray]:
-    """Return speech of ``n`` kinds, ``(time,)`` each, with a little air above it."""
+    """Return speech of ``n`` kinds, ``(time,)`` each, with breath up to the end of the band and little noise."""
     return [_speech(seconds, rate, seed) for seed in range(n)]
 
 
 @lru_cache(maxsize=64)
 def _speech(seconds: float, rate: int, seed: int) -> np.ndarray:
-    sound = speech_like(seconds, rate, seed) + noise(seconds, rate, 1e-4, seed + 100)
+    voice = speech_like(seconds, rate, seed)
+    sound = voice + 0.1 * np.abs(voice) * noise(seconds, rate, 1.0, seed + 50) + noise(seconds, rate, 1e-4, seed + 100)
     sound.flags.writeable = False
     return sound
 
