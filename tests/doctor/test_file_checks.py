@@ -49,7 +49,7 @@ def test_clipped_clean_files_are_named(tmp_path, above_db):
         return np.clip(sound, -limit, limit)
 
     pairs_with(tmp_path, clip)
-    assert found(tmp_path, "DATA06")["DATA06"].severity == "error"
+    assert found(tmp_path, "DATA06")["DATA06"].value >= 0.5 * (above_db > 3)
 
 
 @pytest.mark.parametrize("offset", [0.006, -0.02, 0.1])
