@@ -2,8 +2,9 @@
 
 Each part stands in a page between two comment lines, ``<!-- made by: NAME -->`` and ``<!-- end: NAME -->``; what is
 between them is replaced.  ``settings``, ``degradations``, ``chains``, ``drawn``, ``layouts`` and ``doctor`` take no
-time, nor do ``parameters`` and ``facts-NETWORK``, which need torch; ``picture``, ``corpora`` and ``parity`` take seconds,
-``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, and ``memory`` half an hour.
+time, nor do ``parameters`` and ``facts-NETWORK``, which need torch; ``picture``, ``corpora`` and ``parity`` take
+seconds, ``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, ``pairs`` ten, and ``memory`` half
+an hour.
 
     python benchmarks/update_docs.py settings degradations chains drawn layouts doctor
     python benchmarks/update_docs.py quality vintage picture --data ../shared/data

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from resound.doctor.likeness import Gain, Likeness, Side, gain_between, likeness
+from resound.doctor.likeness import Gain, Likeness, Side, gain_between, likeness, strength_between
 from resound.doctor.pair_lists import Pair, PairList
 from resound.doctor.settings import DoctorSettings
 from resound.doctor.sounds import ANALYSIS_HZ, Audio, FileFacts, for_comparing, look_at_file, look_at_header
@@ -231,13 +231,14 @@ def compare(clean: Audio, degraded: Audio, rates: tuple[int, int]) -> Compared:
 
 
 def unrelated_in(sides: Sequence[Compared]) -> list[Likeness]:
-    """Return what the clean side of each pair has in common with the degraded sides of others."""
+    """Return what the clean side of each pair has in common with the degraded sides of others, of another recording."""
     found = []
     for step in range(1, min(N_UNRELATED, len(sides) - 1) + 1):
         for number, own in enumerate(sides):
             other = sides[(number + step) % len(sides)]
-            if own.clean.sample_rate == other.degraded.sample_rate:
-                found.append(likeness(own.clean, other.degraded))
+            if own.clean.sample_rate != other.degraded.sample_rate or strength_between(own.clean, other.clean) > STRONG:
+                continue  # the same clean recording in two pairs
+            found.append(likeness(own.clean, other.degraded))
     return [each for each in found if each is not None]
 
 

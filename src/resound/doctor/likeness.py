@@ -160,6 +160,15 @@ def likeness(clean: Side, degraded: Side) -> Likeness | None:
     )
 
 
+def strength_between(one: Side, other: Side) -> float:
+    """Return the highest peak of the correlation alone, at any shift up to a second."""
+    shortest = min(one.seconds, other.seconds)
+    if shortest < SHORTEST_SECONDS or not (one.samples.any() and other.samples.any()):
+        return 0.0
+    furthest = round(min(MAX_SHIFT_SECONDS, shortest / 2) * one.sample_rate)
+    return float(np.abs(_strengths(one, other, furthest)).max())
+
+
 def gain_between(clean: Side, degraded: Side, lag_seconds: float) -> Gain:
     """Return how the second's part that is the first compares with it, after moving it earlier by a lag."""
     n_fft = max(clean.n_fft, degraded.n_fft)

@@ -83,10 +83,7 @@ def verdict_of(found: Likeness | None, limits: Limits, usual_lag_seconds: float 
         return Verdict("same", 0.0 if is_at_zero else found.envelope_lag_seconds)
     if near(found, usual_lag_seconds) > limits.near:
         return Verdict("same", usual_lag_seconds)
-    is_weak = found.strength < limits.strong - (STRONG - WEAK) and found.at_zero < limits.near - (
-        STRONG_NEAR - WEAK_NEAR
-    )
-    is_weak = is_weak and found.envelope < limits.envelope - (STRONG_ENVELOPE - WEAK_ENVELOPE)
+    is_weak = found.strength < WEAK and found.at_zero < WEAK_NEAR and found.envelope < WEAK_ENVELOPE
     could_be_told = found.active_seconds >= LEAST_ACTIVE_SECONDS and found.n_degrees >= LEAST_DEGREES
     return Verdict("different" if is_weak and could_be_told else "unsure")
 
