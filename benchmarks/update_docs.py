@@ -1,11 +1,12 @@
 """Writes the parts of the documentation that are made by programs: measured tables, the table of settings, the picture.
 
 Each part stands in a page between two comment lines, ``<!-- made by: NAME -->`` and ``<!-- end: NAME -->``; what is
-between them is replaced.  ``settings``, ``degradations``, ``chains``, ``drawn`` and ``layouts`` take no time, nor do
-``parameters`` and ``facts-NETWORK``, which need torch; ``picture``, ``corpora`` and ``parity`` take seconds,
-``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, and ``memory`` half an hour.
+between them is replaced.  ``settings``, ``degradations``, ``chains``, ``drawn``, ``layouts`` and ``doctor`` take no
+time, nor do ``parameters`` and ``facts-NETWORK``, which need torch; ``picture``, ``corpora`` and ``parity`` take
+seconds, ``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, ``pairs`` ten, and ``memory`` half
+an hour.
 
-    python benchmarks/update_docs.py settings degradations chains drawn layouts
+    python benchmarks/update_docs.py settings degradations chains drawn layouts doctor
     python benchmarks/update_docs.py quality vintage picture --data ../shared/data
     python benchmarks/update_docs.py parameters facts-conv_tasnet facts-demucs
     python benchmarks/update_docs.py parity --data ../shared/parity
@@ -47,6 +48,8 @@ PAGES = {
     "layouts": "docs/corpora.md",
     "corpora": "docs/corpora.md",
     "parity": "docs/measurements.md",
+    "doctor": "docs/doctor.md",
+    "pairs": "docs/doctor.md",
     "parameters": "docs/measurements.md",
     **{f"facts-{network}": f"docs/networks/{network}.md" for network in NETWORKS},
 }
@@ -57,6 +60,7 @@ SCRIPTS = {name: f"restore_{name}.py" for name in ("quality", "vintage", "speed"
     "prepare": "prepare_speed.py",
     "mixtures": "mixing_real.py",
     "parity": "models_parity.py",
+    "pairs": "doctor_pairs.py",
 }
 PICTURE_SOURCE = "vintage/edison_victor_discs/00694090_03-38_sung-phrase.flac"
 PICTURE_TITLE = "edison_disc.flac"
@@ -130,12 +134,34 @@ def layouts_text() -> str:
     return "\n".join(["| layout | corpus | what it holds | licence |", "| --- | --- | --- | --- |", *rows])
 
 
+def doctor_text() -> str:
+    """Return a section on each code of doctor, with its thresholds."""
+    from resound.doctor.catalogue import BY_MOMENT, CHECKS, explanations, silencing
+    from resound.doctor.settings import Thresholds
+
+    parts = []
+    for moment, checks in BY_MOMENT.items():
+        parts.append(f"### {moment.capitalize()}")
+        for check in checks:
+            text = explanations()[check.code]
+            parts += [f"#### {check.code}: {CHECKS[check.code].title}", text.means, f"*Why it hurts.* {text.hurts}"]
+            parts += [f"*A real case.* {text.case}", f"*How to fix it.* {text.fix}"]
+            parts.append(f"*How to silence it.* {silencing(check.code)}")
+    parts.append("### Thresholds")
+    for name, field in Thresholds.model_fields.items():
+        values = field.default.model_dump().items()
+        rows = [f"| `{name}.{key}` | {shown(value)} |" for key, value in values]
+        parts.append("\n".join(["| threshold | default |", "| --- | --- |", *rows]))
+    return "\n\n".join(parts)
+
+
 WRITTEN = {
     "settings": settings_text,
     "degradations": degradations_text,
     "chains": chains_text,
     "drawn": drawn_text,
     "layouts": layouts_text,
+    "doctor": doctor_text,
     "parameters": parameters_text,
     **{f"facts-{network}": partial(facts_text, network) for network in NETWORKS},
 }
@@ -173,7 +199,7 @@ def limits(metadata: list[object]) -> str:
 def measured_text(name: str, data: Path) -> str:
     """Return what a benchmark prints."""
     command = [sys.executable, str(ROOT / "benchmarks" / SCRIPTS[name])]
-    if name in ("quality", "vintage", "mixtures") or (name == "parity" and data != DEFAULT_DATA):
+    if name in ("quality", "vintage", "mixtures", "pairs") or (name == "parity" and data != DEFAULT_DATA):
         command += ["--data", str(data)]  # the cases of parity have a place of their own
     if name == "mixing":
         command += ["--memory-examples", "10000"]

@@ -25,8 +25,12 @@ LAYERS = {
     "harvest": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "inference"},
     "cli": {
         "errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing",
-        "harvest", "models", "checkpoint", "training",
+        "harvest", "models", "checkpoint", "training", "doctor",
     },
+    "doctor": {
+        "errors", "config", "dsp", "audio", "metrics", "corpora", "degrade", "harvest", "mixing", "judging",
+        "inference", "training", "models", "losses", "checkpoint",
+    },  # the last four late: see below
     "models": {"errors", "config", "dsp"},
     "losses": {"errors", "config", "dsp", "models"},
     "checkpoint": {"errors", "config", "models"},

@@ -24,6 +24,7 @@ from resound.cli import (
     corpus,
     degrade,
     demo,
+    doctor,
     harvest,
     import_,
     info,
@@ -50,6 +51,7 @@ ORDER = (
     "rooms",
     "models",
     "import",
+    "doctor",
     "train",
     "tune",
     "adapt",
@@ -85,6 +87,7 @@ app.command("harvest")(harvest.command)
 app.command("rooms")(rooms.command)
 app.add_typer(models.app, name="models")
 app.command("import")(import_.command)
+app.add_typer(doctor.app, name="doctor")
 app.command("train")(train.command)
 app.command("tune")(tune.command)
 app.command("adapt")(adapt.command)

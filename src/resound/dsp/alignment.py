@@ -95,7 +95,7 @@ class _Spectra:
             return Delay(0, 0.0, False, 0.0)
         value = float(correlation[lag])
         return Delay(
-            lag, self._confidence(lag), value < 0, _vertex(correlation[[lag - 1, lag, lag + 1]] * np.sign(value))
+            lag, self._confidence(lag), value < 0, vertex(correlation[[lag - 1, lag, lag + 1]] * np.sign(value))
         )
 
     def _refined(self, lag: int) -> tuple[float, int, NDArray]:
@@ -162,7 +162,7 @@ def _prominence(envelope: NDArray) -> float:
     return float(max(0.0, 1 - others.max() / peak)) if len(others) else 0.0
 
 
-def _vertex(values: NDArray) -> float:
+def vertex(values: NDArray) -> float:
     """Return where the parabola through three values has its vertex, from the middle one, in -0.5 to 0.5."""
     left, middle, right = (float(value) for value in values)
     curvature = left - 2 * middle + right

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,19 @@ class Enhancement:
             domain=pool.domains[recording],
             recipe=recipe | {"clean": excerpt.place, "chain": drawn} | done,
         )
+
+    def files(self) -> list[Path]:
+        """Return the clean recordings."""
+        return [Path(path) for pool in self._pools for path in pool.paths]
+
+    def domains(self, n_examples: int) -> Counter[str]:
+        """Return of which domains the first examples are, without making them."""
+        drawn: Counter[str] = Counter()
+        for position in range(n_examples):
+            kind, nth = self._schedule.at(position)
+            pool = self._pools[kind]
+            drawn[pool.domains[pool.pick(nth)[0]]] += 1
+        return drawn
 
     def describe(self) -> dict[str, Any]:
         """Return what there is to learn from: recordings, hours and speakers by kind, banks, distinct mixtures."""

@@ -6,6 +6,7 @@ import operator
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -40,6 +41,10 @@ class Examples(Protocol):
 
     def example(self, epoch: int, index: int) -> Example:
         """Return one example.  Raises `InputError` where none can be made, `IndexError` for one that there is not."""
+        ...
+
+    def files(self) -> list[Path]:
+        """Return the clean recordings; of examples from a cache none."""
         ...
 
     def describe(self) -> dict[str, Any]:

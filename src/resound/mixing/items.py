@@ -159,7 +159,7 @@ def ratios_of(stored: dict[str, NDArray], example: Example, settings: ItemSettin
     if np.abs(noise).max(initial=0) <= 0.5 * step * len(values):
         noise = np.zeros(clean.shape)
     facts: Record = {"snr_db": ratio_db(clean, noise)}
-    asked = _asked(example.recipe)
+    asked = only_noise_of(example.recipe)
     if asked is not None and facts["snr_db"] is not None:
         measured = ratio_db(clean, noise, asked.get("reference", "full"), example.sample_rate)
         facts["asked_snr_db"] = asked["snr_db"]
@@ -177,7 +177,7 @@ def ratio_db(
     return round(10 * float(np.log10(powers[0] / powers[1])), 5) if min(powers) > 0 else None
 
 
-def _asked(recipe: Record) -> dict[str, Any] | None:
+def only_noise_of(recipe: Record) -> dict[str, Any] | None:
     """Return the parameters of the one step that added noise, where it was all that was done."""
     steps = recipe.get("chain", [])
     if len(steps) != 1 or any(set(line) - HARMLESS for line in recipe.get("augment", [])):

@@ -93,6 +93,10 @@ class Pairs:
         check_usable(audio, file)
         return fit_length(np.pad(audio, ((0, 0), (before, 0))), n_samples)
 
+    def files(self) -> list[Path]:
+        """Return the clean files."""
+        return [Path(path) for path in self._pool.paths]
+
     def describe(self) -> dict[str, Any]:
         """Return what there is to learn from: pairs, hours, segments."""
         return {

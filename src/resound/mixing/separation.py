@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,10 @@ class Separation:
             return mixture, []
         drawn = self._chain.draw(rng)
         return apply_chain(mixture, self.sample_rate, drawn), drawn
+
+    def files(self) -> list[Path]:
+        """Return the recordings of speech."""
+        return [Path(path) for path in self._pool.paths]
 
     def describe(self) -> dict[str, Any]:
         """Return what there is to learn from: recordings, hours, speakers, distinct pairs of segments."""

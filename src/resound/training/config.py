@@ -138,6 +138,7 @@ class RunConfig(Settings):
     ema: float | None = Field(None, gt=0, lt=1)  # decay of a running mean of the weights, which is what is kept
     tracker: Literal["tensorboard", "clearml", "mlflow", "wandb", "none"] = "tensorboard"
     listen: list[Path] = Field(default_factory=list)  # the user's own recordings, restored at every validation
+    doctor: dict[str, Any] = Field(default_factory=dict)  # which checks are made before, and how strictly
     n_listen: int = Field(3, ge=0)  # examples of the validation set that are kept as sound and pictures
 
     @field_validator("listen")
@@ -350,6 +351,16 @@ def filled(values: Any, corpora: dict[str, list[Path]], key: str = "") -> Any:
     if len(paths) > 1:
         raise ConfigError(f"data: <{name}> is one bank, got {', '.join(paths)}; choose by corpora.{name}=FILE")
     return paths[0]
+
+
+def left_out(values: Any, corpora: dict[str, list[Path]]) -> list[str]:
+    """Return the names of material that a training could use and that no manifest has."""
+    if isinstance(values, dict):
+        return [name for value in values.values() for name in left_out(value, corpora)]
+    if isinstance(values, list):
+        return [name for value in values for name in left_out(value, corpora)]
+    match = PLACEHOLDER.match(values) if isinstance(values, str) else None
+    return [match[1]] if match and match[2] and not corpora.get(match[1]) else []
 
 
 def _is_spare(line: Any, corpora: dict[str, list[Path]]) -> bool:

@@ -48,8 +48,15 @@ from resound.training.trackers.tracker import TrackedRun
 class Finding(Protocol):
     """What a check of data or plan says; doctor's findings are such."""
 
-    code: str
-    severity: str  # error, warning or info
+    @property
+    def code(self) -> str:
+        """Its name in the catalogue."""
+        ...
+
+    @property
+    def severity(self) -> str:
+        """How grave it is: error, warning or info."""
+        ...
 
     def __str__(self) -> str:
         """Return it as a line."""

@@ -35,7 +35,15 @@ CONFIG, ABOUT, CONSOLE, FINDINGS = "config.yaml", "run.json", "console.log", "fi
 STEPS, VALIDATION = "steps.csv", "validation.csv"
 PACKAGES = ("resound", "torch", "lightning", "numpy", "scipy", "soxr", "soundfile")
 FREE_TO_CHANGE = (  # in a run that goes on
-    *("training.steps", "training.max_minutes", "training.workers", "training.threads", "listen", "n_listen", "tracker"),
+    *(
+        "training.steps",
+        "training.max_minutes",
+        "training.workers",
+        "training.threads",
+        "listen",
+        "n_listen",
+        "tracker",
+    ),
     *("about", "expected", "checkpoints.keep", "checkpoints.stop_after", "checkpoints.average"),
 )
 

@@ -1,0 +1,220 @@
+"""``resound doctor``: what is wrong with data, plans, runs and results, before they cost days."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from resound.doctor.report import Picture, Report
+    from resound.doctor.settings import DoctorSettings
+    from resound.doctor.training_data import TrainingData
+
+app = typer.Typer(
+    help="Name what is wrong with data, plans, runs and results. Exit status 0: no error, 1: errors, 2: could not run.",
+    rich_markup_mode=None,
+)
+# What every command here takes.
+Select = Annotated[
+    list[str] | None, typer.Option("--select", metavar="CODE", help="Only these checks: DATA01, or DATA. Repeatable.")
+]
+Ignore = Annotated[list[str] | None, typer.Option("--ignore", metavar="CODE", help="Not these checks. Repeatable.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A threshold, such as data.dc_level=0.02. Repeatable."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")]
+Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures as well.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show all findings, however many screens.")]
+
+
+@app.callback(invoke_without_command=True)
+def explain(
+    context: typer.Context,
+    code: Annotated[
+        str | None, typer.Option("--explain", metavar="CODE", help="Say what a code means, and what to do.")
+    ] = None,
+) -> None:
+    """Take what belongs to no single moment."""
+    if code is not None:
+        from resound.doctor.catalogue import explained
+
+        with status_2():
+            typer.echo(explained(code))
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@contextmanager
+def status_2() -> Iterator[None]:
+    """Tell an error of the user in one line, with exit status 2: 1 says that doctor found errors."""
+    from resound.errors import ResoundError, one_line
+
+    try:
+        yield
+    except ResoundError as error:
+        print(f"resound: {one_line(error)}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def settings_from(
+    select: Sequence[str] | None,
+    ignore: Sequence[str] | None,
+    words: Sequence[str] | None,
+    own: dict[str, Any] | None = None,
+) -> DoctorSettings:
+    """Return the settings of a ``doctor:`` section, changed by the command line.  Raises `ConfigError`."""
+    from resound.config import set_dotted, validated
+    from resound.doctor.catalogue import check_codes
+    from resound.doctor.settings import DoctorSettings
+
+    values = dict(own or {})
+    for word in words or ():
+        set_dotted(values, word)
+    values |= {"select": [*select]} if select else {}
+    values |= {"ignore": [*values.get("ignore", ()), *ignore]} if ignore else {}
+    settings = validated(DoctorSettings, values, "doctor")
+    check_codes(settings)
+    return settings
+
+
+def conclude(
+    report: Report,
+    *,
+    as_json: bool,
+    is_verbose: bool,
+    page: Path | None = None,
+    draw: Callable[[], Sequence[Picture]] | None = None,
+) -> None:
+    """Print a report, write its page, and end with its status."""
+    if page is not None:
+        from resound.audio.atomic import atomic_file
+
+        text = report.html(draw() if draw else ())
+        with atomic_file(page, overwrite=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    typer.echo(report.json() if as_json else report.text(is_verbose=is_verbose))
+    raise typer.Exit(report.status)
+
+
+@app.command("data")
+def data_command(
+    config: Annotated[
+        str | None,
+        typer.Argument(metavar="[PRESET|CONFIG]", help="A training as 'resound train' takes it, or a YAML for mixing."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the training to change.")
+    ] = None,
+    corpus: Annotated[
+        list[Path] | None, typer.Option(metavar="MANIFEST", help="Speech, noise ... of the training. Repeatable.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The preset's small form.")] = False,
+    target: Annotated[
+        Path | None, typer.Option(metavar="DIR|FILE", help="Recordings of your own that the model is meant for.")
+    ] = None,
+    clean: Annotated[
+        Path | None, typer.Option(metavar="DIR|LIST", help="The clean side: a folder, a CSV or a Kaldi scp list.")
+    ] = None,
+    degraded: Annotated[
+        Path | None, typer.Option(metavar="DIR|LIST", help="The degraded side, matched by name or key.")
+    ] = None,
+    sources: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR|LIST", help="Instead of --clean: each source of the mixtures in --degraded."),
+    ] = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    words: Set = None,
+    as_json: AsJson = False,
+    page: Html = None,
+    is_verbose: Verbose = False,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", help="Processes; 0: one per core.")] = 0,
+) -> None:
+    """Look at the data of a training, or at pairs of files, whoever made them.
+
+    resound doctor data --clean clean/ --degraded noisy/
+    """
+    with status_2():
+        from resound.doctor.catalogue import count_of, run_checks
+        from resound.doctor.data_evidence import evidence_of_pairs
+        from resound.doctor.pair_lists import pairs_between
+        from resound.doctor.report import Report
+        from resound.doctor.training_data import evidence_of_sums, evidence_of_training
+        from resound.errors import ConfigError
+
+        if config is not None:
+            data, own = training_to_look_at(config, overrides or (), corpus or (), quick, target)
+            settings = settings_from(select, ignore, words, own)
+            with progress_bar("looked at") as progress:
+                evidence = evidence_of_training(data, settings, n_jobs=jobs, progress=progress)
+        elif sources and degraded and not clean:
+            settings = settings_from(select, ignore, words)
+            evidence = evidence_of_sums(degraded, sources, settings)
+        elif clean and degraded and not sources:
+            settings = settings_from(select, ignore, words)
+            with progress_bar("pairs") as progress:
+                evidence = evidence_of_pairs(pairs_between(clean, degraded), settings, n_jobs=jobs, progress=progress)
+        else:
+            raise ConfigError(
+                "nothing to look at; give a training, or --clean DIR --degraded DIR, or --degraded DIR with --sources "
+                "DIR for each source"
+            )
+        findings = run_checks("data", evidence, settings)
+        report = Report(evidence.where_pairs, findings, count_of("data", settings), evidence.notes)
+
+        def draw() -> Sequence[Picture]:
+            from resound.doctor.pictures import pictures_of
+
+            return pictures_of(evidence, findings)
+
+        conclude(report, as_json=as_json, is_verbose=is_verbose, page=page, draw=draw)
+
+
+def training_to_look_at(
+    config: str, overrides: Sequence[str], corpora: Sequence[Path], quick: bool, target: Path | None
+) -> tuple[TrainingData, dict[str, Any]]:
+    """Return what a training reads, and its own settings for doctor.  Raises `ConfigError` and `InputError`."""
+    from resound.doctor.training_data import TrainingData
+    from resound.errors import train_extra
+    from resound.mixing.config import mixing_from, read_settings
+
+    targets = recordings_in(target) if target else []
+    path = Path(config)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        values = read_settings(path, overrides)
+        if not values.keys() & {"preset", "network"}:  # examples alone, as 'resound prepare' takes them
+            own = values.pop("doctor", {})
+            values.pop("denoiser", None)
+            return TrainingData(mixing_from(values, str(path)), targets=targets), own
+    with train_extra():
+        from resound.doctor.before_training import data_of
+        from resound.training.config import load_run_config
+
+        run_config = load_run_config(config, overrides, corpora=corpora, quick=quick)
+        return data_of(run_config, targets), run_config.doctor
+
+
+def recordings_in(place: Path) -> list[Path]:
+    """Return a recording, or those of a folder.  Raises `InputError`."""
+    from resound.mixing.pairs import files_by_name
+
+    return list(files_by_name(place).values()) if place.is_dir() else [place]
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Give what shows how many things are done: a bar on a terminal, nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from resound.cli.progress import CountBar
+
+    with CountBar(what) as bar:
+        yield bar.advance
