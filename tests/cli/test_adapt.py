@@ -25,6 +25,7 @@ WRONG = {
     "--clean clean --degraded clean --model start": "have 1 name in common; give at least 3 pairs",
     "film.wav --corpus nothing.jsonl --model start": "nothing.jsonl: no such file",
     "film.wav --model start": "give some with --corpus",  # for it has no noise
+    "--clean clean3 --degraded late --model start": "DATA02",
     "pauses.wav --model start": "pauses.wav: has 5 segments of 3 s with sound, too little",
     "film.wav --model start -o clean": "clean: exists already",
 }
@@ -37,6 +38,10 @@ def laid_out(here):
     (here / "clean").mkdir()
     short = [part for seed in range(4) for part in (speech_like(2.5, RATE, seed=seed), np.zeros(int(1.5 * RATE)))]
     write_wav(here / "pauses.wav", np.concatenate(short) + hiss(16 * RATE, rms=0.01)[0], rate=RATE)
+    for seed in range(5):
+        speech = speech_like(6.2, RATE, seed=seed)
+        write_wav(here / f"clean3/{seed}.wav", speech, rate=RATE)
+        write_wav(here / f"late/{seed}.wav", np.concatenate([np.zeros(160), speech])[: len(speech)], rate=RATE)
     for path in ("film.wav", "clean/a.wav"):
         write_wav(here / path, 0.1 * np.sin(np.arange(4 * RATE)), rate=RATE)
     return here

@@ -34,6 +34,9 @@ def command(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="As for 'resound train': optimiser.lr=3e-5. Repeatable."),
     ] = None,
+    force: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="Train although doctor says this. Repeatable.")
+    ] = None,
 ) -> None:
     """Fine-tune a model for recordings, and keep it if what it never saw says that it is better (status 1: it is not).
 
@@ -42,7 +45,7 @@ def command(
 
     Example: resound adapt film.mkv --model runs/film-prototype-1 --corpus clean.jsonl --minutes 10
     """
-    from resound.cli.train import shown_on_terminal
+    from resound.cli.train import checks_before_training, shown_on_terminal
     from resound.errors import ConfigError, train_extra
 
     with train_extra():
@@ -59,7 +62,16 @@ def command(
             where = folder / "material"
             material = material_of(recordings or [], corpus or [], clean, degraded, network, where, shown.line)
             config = run_config(model, material, minutes=minutes, settings=settings or ())
-        adapted = adapt(model, material, config, folder, shown, command=sys.argv)
+            adapted = adapt(
+                model,
+                material,
+                config,
+                folder,
+                shown,
+                checks=checks_before_training(),
+                force=force or (),
+                command=sys.argv,
+            )
     for line in [*adapted.reasons, *map(str, adapted.heard)]:
         typer.echo(line)
     if not adapted.is_kept:

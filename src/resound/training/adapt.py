@@ -37,6 +37,7 @@ N_CHOOSING, N_DECIDING = 40, 60  # examples, where they are drawn anew
 N_VALIDATIONS = 8  # in the time there is
 SHARE_OF_TIME = 0.8  # for steps; the rest is for validations
 FEWEST_STEPS = 40
+PAIR_CODES = ["DATA01", "DATA02", "DATA08", "DATA19"]  # what makes pairs useless
 BATCH_SIZE = 4
 SIZES, HOPS = [512, 1024], [128, 256]  # of the spectra that are compared
 
@@ -111,6 +112,8 @@ def run_config(start: Path, material: Material, *, minutes: float, settings: Seq
         "checkpoints": {"metric": material.metric, "keep": 1, "stop_after": None},
         "ema": 0.99,
         "listen": [str(path) for path in material.recordings],
+        # That there is little is known, and that what is made noisier is noisy.
+        "doctor": {"select": PAIR_CODES},
     }
     for word in settings:
         set_dotted(values, word)
@@ -224,7 +227,7 @@ def write_report(path: Path, adapted: Adapted) -> None:
 
 @contextmanager
 def nothing_left(folder: Path) -> Iterator[None]:
-    """Remove what was made in a new folder if it comes to nothing.  Raises `OutputError` for a folder that is there."""
+    """Remove what was made in a new folder if no training begins.  Raises `OutputError` for a folder that is there."""
     if folder.exists():
         raise OutputError(f"{folder}: exists already; give another with -o")
     check_can_write_in(folder)
@@ -232,5 +235,6 @@ def nothing_left(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        shutil.rmtree(outermost, ignore_errors=True)
+        if not (folder / RUN).exists():
+            shutil.rmtree(outermost, ignore_errors=True)
         raise
