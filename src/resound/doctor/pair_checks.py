@@ -27,7 +27,8 @@ def not_the_same(evidence: DataEvidence, thresholds: Thresholds) -> Found:
         "DATA01",
         "error" if share >= limit else "warning",
         f"{n_different} of {counted(pooled.n_told, 'pair')} hold two different recordings (peak of the correlation "
-        f"{np.median(strengths):.1f} deviations, a common recording has more than {pooled.limits.strong:.1f}): {names}{elsewhere}",
+        f"{np.median(strengths):.1f} deviations, a common recording has more than {pooled.limits.strong:.1f}): {names}"
+        f"{elsewhere}",
         round(share, 4),
         limit,
         "pair the files anew: cut both sides at the same place, and see that both lists are in the same order",
