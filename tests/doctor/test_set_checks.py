@@ -89,7 +89,7 @@ def test_enough_data_are_left_alone():
 
 
 def profile(**values):
-    usual = {"snr_db": 20.0, "tilt_db_per_octave": -3.0, "bandwidth_hz": 6000.0, "crackle": None, "hum": None}
+    usual = {"full_snr_db": 20.0, "tilt_db_per_octave": -3.0, "bandwidth_hz": 6000.0, "crackle": None, "hum": None}
     return SimpleNamespace(**(usual | values))
 
 
@@ -100,7 +100,7 @@ def crackle(per_second):
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        *(({"snr_db": snr_db}, "SNR") for snr_db in (11, 5, -5)),
+        *(({"full_snr_db": snr_db}, "SNR") for snr_db in (11, 5, -5)),
         *(({"tilt_db_per_octave": tilt}, "an octave") for tilt in (-7.5, -10, 3)),
         *(({"bandwidth_hz": end}, "bandwidth") for end in (3500, 2000, 14000)),
         *(({"crackle": crackle(rate)}, "ticks") for rate in (2, 10, 100)),
@@ -108,12 +108,14 @@ def crackle(per_second):
     ],
 )
 def test_degradations_unlike_the_target_are_named(target, said):
-    both = SimpleNamespace(target=[profile(**target)], training=profile())
+    both = SimpleNamespace(target=[profile(**target)], training=profile(), snr_db=20.0)
     assert said in found(DataEvidence(resemblance=both), "DATA15").message
 
 
 def test_degradations_like_the_target_are_left_alone():
-    both = SimpleNamespace(target=[profile(snr_db=24.0, crackle=crackle(9))], training=profile(crackle=crackle(6)))
+    both = SimpleNamespace(
+        target=[profile(full_snr_db=24.0, crackle=crackle(9))], training=profile(crackle=crackle(6)), snr_db=20.0
+    )
     assert found(DataEvidence(resemblance=both), "DATA15") is None
 
 

@@ -30,13 +30,14 @@ def other_rates(evidence: DataEvidence, thresholds: Thresholds) -> Found:
             len(uneven), evidence,
         )  # fmt: skip
     wanted = evidence.wanted_rate or rates.most_common(1)[0][0]
-    others = {rate: count for rate, count in rates.items() if rate != wanted}
+    # A training resamples what it reads: only what is slower than it lacks something.
+    others = {rate: n for rate, n in rates.items() if rate != wanted and not (evidence.wanted_rate and rate > wanted)}
     share = sum(others.values()) / rates.total()
     if share <= thresholds.data.rare_rate_share:
         return None
     there = ", ".join(f"{count} at {rate} Hz" for rate, count in sorted(others.items()))
     of = "the training has" if evidence.wanted_rate else "the others have"
-    severity: Severity = "warning" if not evidence.wanted_rate else "info"  # a training resamples what it reads
+    severity: Severity = "info" if evidence.wanted_rate else "warning"
     return _rate_finding(severity, f"{there}, {of} {wanted} Hz", round(share, 4), evidence)
 
 

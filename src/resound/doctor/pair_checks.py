@@ -9,6 +9,7 @@ from resound.doctor.check import Check, Found
 from resound.doctor.data_evidence import DataEvidence, PairFacts
 from resound.doctor.finding import Finding
 from resound.doctor.settings import Thresholds
+from resound.doctor.verdict import CERTAIN
 from resound.errors import counted
 
 
@@ -20,11 +21,14 @@ def not_the_same(evidence: DataEvidence, thresholds: Thresholds) -> Found:
     share, n_different = pooled.share_different, pooled.n("different")
     strengths = [pair.likeness.strength for pair in evidence.compared if pair.likeness]
     names = _named(evidence, [one.kind == "different" for one in pooled.verdicts])
+    n_elsewhere = sum(found.strength > CERTAIN for found in evidence.unrelated)
+    elsewhere = f"; {n_elsewhere} fit the file of another pair: the lists are in another order" if n_elsewhere else ""
     return Finding(
         "DATA01",
         "error" if share >= limit else "warning",
         f"{n_different} of {counted(pooled.n_told, 'pair')} hold two different recordings (peak of the correlation "
-        f"{np.median(strengths):.1f} deviations, a common recording has more than {pooled.limits.strong:.1f}): {names}",
+        f"{np.median(strengths):.1f} deviations, a common recording has more than {pooled.limits.strong:.1f}): {names}"
+        f"{elsewhere}",
         round(share, 4),
         limit,
         "pair the files anew: cut both sides at the same place, and see that both lists are in the same order",

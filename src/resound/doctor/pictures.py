@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from resound.doctor.data_evidence import DataEvidence
 from resound.doctor.finding import Finding
@@ -46,6 +47,9 @@ def correlation_curves(evidence: DataEvidence, axes: Axes) -> None:
         axes.plot(lags, likeness.curve, color=FIRST, alpha=0.4, linewidth=0.7)
     axes.axhline(pooled.limits.strong, color=SECOND, linestyle="--", label="above: the same recording")
     axes.set(xlabel="shift of the degraded side in ms", ylabel="correlation in deviations", yscale="log")
+    axes.set_ylim(bottom=1)
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(frameon=False)
 
 

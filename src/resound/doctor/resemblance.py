@@ -25,6 +25,9 @@ class Resemblance:
 
     target: Sequence[NoiseProfile]
     training: NoiseProfile
+    snr_db: float | None = (
+        None  # of the examples against their clean sides: the profile hears the quietest of them only
+    )
 
 
 def resemblance_of(targets: Sequence[Path], examples: Sequence[Audio], sample_rate: int) -> Resemblance:

@@ -96,9 +96,9 @@ def differences_of(both: Resemblance, limits: DataThresholds) -> list[str]:
     """Return where the noise of training and target differ, a phrase each."""
     training, target = both.training, both.target
     found = []
-    snrs = [profile.snr_db for profile in target if profile.snr_db is not None]
-    if snrs and training.snr_db is not None and abs(training.snr_db - np.median(snrs)) > limits.target_snr_db:
-        found.append(f"SNR {training.snr_db:.0f} dB, target {np.median(snrs):.0f} dB")
+    snrs = [profile.full_snr_db for profile in target if profile.full_snr_db is not None]
+    if snrs and both.snr_db is not None and abs(both.snr_db - np.median(snrs)) > limits.target_snr_db:
+        found.append(f"SNR {both.snr_db:.0f} dB, target {np.median(snrs):.0f} dB")
     tilt = float(np.median([profile.tilt_db_per_octave for profile in target]))
     if abs(training.tilt_db_per_octave - tilt) > limits.target_tilt_db:
         found.append(f"noise falls {training.tilt_db_per_octave:+.1f} dB an octave, target {tilt:+.1f} dB")

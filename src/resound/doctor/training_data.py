@@ -77,7 +77,9 @@ def evidence_of_training(
 
         if not degraded:
             degraded = [examples.example(0, index).degraded for index in range(min(N_FOR_TARGET, examples.n_examples))]
-        evidence = replace(evidence, resemblance=resemblance_of(data.targets, degraded, config.sample_rate))
+        snrs = [pair.gain.snr_db for pair in evidence.pairs if pair.gain is not None]
+        found = resemblance_of(data.targets, degraded, config.sample_rate)
+        evidence = replace(evidence, resemblance=replace(found, snr_db=float(np.median(snrs)) if snrs else None))
     return evidence
 
 

@@ -19,11 +19,14 @@ STRONG_NEAR = 5.0  # of the peak at no shift, or at the shift of the other pairs
 STRONG_ENVELOPE = 0.45
 # Below all of these a pair has nothing in common, if it holds enough to tell.
 WEAK, WEAK_NEAR, WEAK_ENVELOPE = 6.8, 4.5, 0.35
-LEAST_ACTIVE_SECONDS = 0.8
-LEAST_DEGREES = 1000.0  # a steady tone has less
+LEAST_ACTIVE_SECONDS = 0.2
+LEAST_DEGREES = 300.0  # a steady tone has less
+# Share of pairs of one recording that look like two, in the worst case (white noise at -10 dB): for a second of
+# sound, by which power of the length it falls, and its bounds.
+MISSED, MISSED_POWER, LEAST_MISSED, MOST_MISSED = 0.3, 1.25, 0.01, 0.6
+ALONE = 0.13  # the chance of a mistake that is taken where all pairs look like two recordings
+NEAR_LIMIT = 1.5  # times the limit: as many pairs as lie between may lie below
 CERTAIN = 12.0  # from here on the peak's place is exact to the sample, whatever was done to the sound
-# Share of pairs of one recording that are taken for two: where nothing tells it, and the least that is believed.
-USUAL_MISSES, LEAST_MISSES = 0.1, 0.01
 SIGNIFICANT = 1e-3
 # Median deviations by which a likeness must stand above that of the folder's own unrelated pairs.
 ABOVE_UNRELATED, ABOVE_UNRELATED_NEAR = 8, 4
@@ -40,6 +43,7 @@ class Verdict:
     lag_seconds: float = 0.0  # by which the second is later, where they are the same
     is_exact: bool = False  # the lag was found on the waveform
     is_inverted: bool = False
+    missed: float = 0.0  # the chance that one recording looks as different
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,9 @@ def verdict_of(found: Likeness | None, limits: Limits, usual_lag_seconds: float 
     if near(found, usual_lag_seconds) > limits.near:
         return Verdict("same", usual_lag_seconds)
     is_weak = found.strength < WEAK and found.at_zero < WEAK_NEAR and found.envelope < WEAK_ENVELOPE
-    could_be_told = found.active_seconds >= LEAST_ACTIVE_SECONDS and found.n_degrees >= LEAST_DEGREES
-    return Verdict("different" if is_weak and could_be_told else "unsure")
+    if not is_weak or found.active_seconds < LEAST_ACTIVE_SECONDS or found.n_degrees < LEAST_DEGREES:
+        return Verdict("unsure")
+    return Verdict("different", missed=min(MOST_MISSED, MISSED / found.active_seconds**MISSED_POWER))
 
 
 def near(found: Likeness, lag_seconds: float) -> float:
@@ -133,25 +138,30 @@ class Pooled:
     def is_significant(self) -> bool:
         """Tell whether there are more pairs without likeness than the method misses in such a folder."""
         n_different = self.n("different")
-        if n_different in (0, self.n_told):
-            return n_different > 0
-        return bool(scipy.stats.binom.sf(n_different - 1, self.n_told, self.share_missed) < SIGNIFICANT)
+        if not n_different:
+            return False
+        missed = self.share_missed
+        if n_different == self.n_told and missed**n_different <= ALONE:
+            return True
+        return bool(scipy.stats.binom.sf(n_different - 1, self.n_told, missed) < SIGNIFICANT)
 
     @property
     def share_missed(self) -> float:
-        """Return which share of pairs like those of one recording here would fall below the limit.
+        """Return which share of pairs of one recording would look like two in this folder.
 
-        The logarithms of their strengths are taken for normal: far above the limit next to none are missed, near it
-        many.
+        Where there are some of one recording, their strengths tell: taken for normal in their logarithms, or as many
+        below the limit as just above it, whichever are more.  Else the length of the sound tells, in the worst case.
         """
         pairs = zip(self.verdicts, self.likenesses, strict=True)
-        logs = np.log([found.strength for one, found in pairs if one.kind == "same" and found])
-        if len(logs) < 3:
-            return USUAL_MISSES
+        strengths = np.array([found.strength for one, found in pairs if one.kind == "same" and found])
+        if len(strengths) < 3:
+            return float(np.mean([one.missed for one in self.verdicts if one.kind == "different"]))
+        limit, logs = self.limits.strong, np.log(strengths)
         middle = np.median(logs)
         spread = max(0.3, 1.48 * float(np.median(np.abs(logs - middle))))
-        missed = float(scipy.stats.norm.cdf((np.log(self.limits.strong) - middle) / spread))
-        return float(np.clip(missed, LEAST_MISSES, USUAL_MISSES))
+        below = float(scipy.stats.norm.cdf((np.log(limit) - middle) / spread))
+        above = float(np.mean(strengths < NEAR_LIMIT * limit))
+        return float(np.clip(max(below, above), LEAST_MISSED, MOST_MISSED))
 
     @cached_property
     def lags_seconds(self) -> NDArray[np.float64]:
