@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from resound.training.config import RunConfig
+    from resound.training.fit import Check
 
 
 def command(
@@ -59,12 +60,25 @@ def command(
         return
     folder = output or next_folder(run_config.preset or Path(config).stem)
     with with_companions(run_config.training.n_devices, sys.argv[1:]), shown_on_terminal() as shown:
-        outcome = train(run_config, folder, shown, resume=resume, force=force or (), command=sys.argv)
+        outcome = train(
+            run_config,
+            folder,
+            shown,
+            resume=resume,
+            force=force or (),
+            checks=checks_before_training(),
+            command=sys.argv,
+        )
     if Processes.of_environment().is_first:
         go_on = "" if outcome.is_finished else f"; to go on: resound train {folder} --resume"
         typer.echo(f"{folder}  {outcome.n_steps} steps, {outcome.minutes:.1f} min{go_on}")
     if outcome.is_interrupted:
         raise typer.Exit(130)
+
+
+def checks_before_training() -> list[Check]:
+    """Return what looks over data and plan before the first step, of `resound train` and `resound reproduce`."""
+    return []
 
 
 def run_to_go_on_with(config: str, output: Path | None) -> tuple[str, Path]:

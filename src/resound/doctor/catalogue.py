@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from resound.config import read_yaml
-from resound.doctor import data_checks
+from resound.doctor import data_checks, run_learning, run_result
 from resound.doctor.check import Check, Moment, listed
 from resound.doctor.finding import Finding, worst_first
 from resound.doctor.settings import DoctorSettings
@@ -17,6 +17,7 @@ from resound.errors import ConfigError, did_you_mean
 # Each moment's checks; a moment is also the name of the file under texts/ that explains them.
 BY_MOMENT: dict[Moment, tuple[Check, ...]] = {
     "data": data_checks.CHECKS,
+    "run": tuple(sorted((*run_learning.CHECKS, *run_result.CHECKS), key=lambda check: check.code)),
 }
 CHECKS = {check.code: check for checks in BY_MOMENT.values() for check in checks}
 
@@ -35,6 +36,11 @@ def run_checks(moment: Moment, evidence: Any, settings: DoctorSettings) -> list[
     """Return what the checks of a moment find, the worst first; those that are off are not made."""
     made = [check for check in BY_MOMENT[moment] if settings.is_on(check.code)]
     return worst_first([finding for check in made for finding in listed(check.judge(evidence, settings))])
+
+
+def count_of(moment: Moment, settings: DoctorSettings) -> int:
+    """Return how many checks of a moment are made."""
+    return sum(settings.is_on(check.code) for check in BY_MOMENT[moment])
 
 
 def check_codes(settings: DoctorSettings) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import AfterValidator
 
 from resound.errors import ConfigError, did_you_mean
 
@@ -41,6 +43,15 @@ PERCEPTUAL = {
     "estoi": Measure("ESTOI", "", "higher", 3),  # Jensen & Taal 2016
 }
 ALL = MEASURES | PERCEPTUAL
+
+
+def _known(name: str) -> str:
+    if name not in ALL:
+        raise ValueError(f"no such metric{did_you_mean(name, ALL) or '; there are ' + ', '.join(ALL)}")
+    return name
+
+
+MeasureName = Annotated[str, AfterValidator(_known)]  # in settings
 
 
 @dataclass(frozen=True)

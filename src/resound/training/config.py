@@ -6,17 +6,19 @@ The names of presets stand for all of it; a file may begin with ``preset: NAME``
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from resound.config import read_yaml, set_dotted, validated
 from resound.corpora.manifest import read_manifest
+from resound.doctor.settings import DoctorSettings
 from resound.errors import ConfigError, did_you_mean
-from resound.judging.measures import ALL, PERCEPTUAL, Asked
+from resound.judging.measures import PERCEPTUAL, Asked, MeasureName
 from resound.losses import Terms, WeightedLoss
 from resound.losses.adversarial import Kind
 from resound.mixing.config import Common, PairsConfig, Settings, mixing_from
@@ -26,9 +28,15 @@ from resound.models import MODELS
 from resound.models.discriminators import PERIODS
 from resound.models.network import NetworkConfig
 from resound.models.presets import load_preset, preset_names
+from resound.training.expected import ExpectedConfig
 from resound.training.prepared import pairs_of, plan_of
 from resound.training.schedules import AnySchedule, Plateau
 
+# What bends the curve of the validations, beside some of training.
+DECIDE_CURVE = (
+    *("task", "network", "config", "initial", "data", "validation", "loss", "adversarial", "optimiser", "schedule"),
+    "ema",
+)
 PLACEHOLDER = re.compile(r"^<(\w+)(\??)>$")  # with ?: left out where there is none
 
 
@@ -53,6 +61,7 @@ class TrainingConfig(Settings):
     precision: Literal["32", "bf16"] = "32"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     n_devices: int = Field(1, ge=1)
+    threads: int | None = Field(None, ge=1)  # cores that the steps use on a processor; None: all
     workers: int = Field(2, ge=0)  # processes that make examples; 0: none beside the training itself
     seed: int = Field(0, ge=0)
     same_every_epoch: bool = False  # the examples of the first epoch again and again, as a set on disk has them
@@ -77,16 +86,9 @@ class KeepConfig(Settings):
     """Which checkpoints stay: the best, and the last one to go on from."""
 
     keep: int = Field(3, ge=1)
-    metric: str = "si_sdr_i"
+    metric: MeasureName = "si_sdr_i"
     stop_after: int | None = Field(20, ge=1)  # validations without gain; None: never
     average: bool = False  # also the mean of the weights of the best
-
-    @field_validator("metric")
-    @classmethod
-    def _known(cls, metric: str) -> str:
-        if metric not in ALL:
-            raise ValueError(f"no such metric{did_you_mean(metric, ALL) or '; there are ' + ', '.join(ALL)}")
-        return metric
 
 
 class DiscriminatorSizes(Settings):
@@ -132,10 +134,16 @@ class RunConfig(Settings):
     schedule: AnySchedule = Field(default_factory=Plateau)
     training: TrainingConfig = TrainingConfig()
     checkpoints: KeepConfig = KeepConfig()
+    expected: ExpectedConfig | None = None  # where the validations should lie
     ema: float | None = Field(None, gt=0, lt=1)  # decay of a running mean of the weights, which is what is kept
     tracker: Literal["tensorboard", "clearml", "mlflow", "wandb", "none"] = "tensorboard"
+    doctor: DoctorSettings = DoctorSettings()  # which checks are made, and their thresholds
     listen: list[Path] = Field(default_factory=list)  # the user's own recordings, restored at every validation
     n_listen: int = Field(3, ge=0)  # examples of the validation set that are kept as sound and pictures
+
+    @field_serializer("doctor")
+    def _what_differs(self, doctor: DoctorSettings) -> dict[str, Any]:
+        return doctor.model_dump(mode="json", exclude_defaults=True)
 
     @field_validator("listen")
     @classmethod
@@ -259,12 +267,16 @@ def load_run_config(
         where = str(path)
     else:
         values, where = {"preset": name}, name
+    usual: dict[str, Any] = {}
     if values.get("preset") is not None:
-        values = merged(preset_values(str(values["preset"]), quick=quick), values)
+        usual, own = preset_values(str(values["preset"]), quick=quick), values
+        values = copy.deepcopy(merged(usual, own)) | {key: own[key] for key in ("expected",) if key in own}
     elif quick:
         raise ConfigError(f"{where}: has no quick form; leave out --quick, or begin the file with 'preset: NAME'")
     for word in overrides:
         set_dotted(values, word)
+    if values.get("expected") == usual.get("expected") and _is_other_training(values, usual):
+        values["expected"] = None  # the preset's band says nothing of this one
     values["corpora"] = {**found_in(corpora), **(values.get("corpora") or {})}
     return validated(RunConfig, values, where)
 
@@ -276,8 +288,10 @@ def preset_values(name: str, *, quick: bool = False) -> dict[str, Any]:
         names = [each for each in preset_names() if load_preset(each).train]
         raise ConfigError(f"{name}: has no recipe to train it; those with one are {', '.join(names)}")
     values = {"preset": name, "about": preset.about, "network": preset.network, "config": preset.config}
-    values = merged(values, preset.train)
-    return merged(values, preset.quick) if quick else values
+    if not quick:
+        return merged(values, preset.train)
+    # Its curve is another one.
+    return merged(merged(values, {**preset.train, "expected": None}), preset.quick)
 
 
 def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -288,6 +302,19 @@ def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         is_same_kind = isinstance(before, dict) and isinstance(value, dict) and _is_alike(before, value)
         result[key] = merged(before, value) if is_same_kind else value  # type: ignore[arg-type]
     return result
+
+
+def _is_other_training(values: dict[str, Any], usual: dict[str, Any]) -> bool:
+    """Tell whether settings differ from a preset's in what bends the curve of its validations."""
+
+    def deciding(settings: dict[str, Any]) -> list[Any]:
+        training = settings.get("training") or {}
+        return [
+            *(settings.get(key) for key in DECIDE_CURVE),
+            *(training.get(key) for key in ("steps", "batch_size", "accumulate", "n_devices", "same_every_epoch")),
+        ]
+
+    return deciding(values) != deciding(usual)
 
 
 def _is_alike(before: dict[str, Any], after: dict[str, Any]) -> bool:

@@ -99,6 +99,8 @@ def train(
     config = with_devices(config, processes)
     processes.join()
     use_all_cores(processes.n_here * shared_by)
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)
     run = RunFolder(folder, config, is_writer=processes.is_first)
     say = LogAndShow(shown, run)
     ready = processes.after_first(lambda: make_ready(config, run, say, processes, resume, force, checks))
@@ -107,7 +109,7 @@ def train(
             run.create()
         run.begin_session(list(command) or sys.argv)
         found = [vars(finding) for finding in ready.findings]
-        run.write_json("findings.json", {"findings": found, "forced": list(force)})
+        run.write_findings(found, list(force))
         run.write_json("baselines.json", {name: each.to_json() for name, each in ready.judge.baselines.items()})
     n_done, keeper, task = ready.n_done, ready.keeper, ready.task
     tracked = TrackedRun(folder, settings_of(config), n_done)

@@ -7,6 +7,7 @@
     console.log      what was told
     steps.csv        loss, learning rate, gradient norm of each step
     validation.csv   metrics of each validation         baselines.json   those of the baselines
+    findings.json    what was found wrong: before the first step, and at validations
     checkpoints/     see `resound.training.keeper`      listen/          sounds and pictures
 """
 
@@ -26,15 +27,17 @@ from typing import Any
 import yaml
 
 from resound.audio.atomic import atomic_file, check_can_write_in, discard, write_failure
+from resound.doctor.finding import SEVERITIES
 from resound.errors import OutputError, TrainingError
 from resound.mixing.identity import differences, settings_of
 from resound.training.config import RunConfig
 
-CONFIG, ABOUT, CONSOLE, STEPS, VALIDATION = "config.yaml", "run.json", "console.log", "steps.csv", "validation.csv"
+CONFIG, ABOUT, CONSOLE, FINDINGS = "config.yaml", "run.json", "console.log", "findings.json"
+STEPS, VALIDATION = "steps.csv", "validation.csv"
 PACKAGES = ("resound", "torch", "lightning", "numpy", "scipy", "soxr", "soundfile")
 FREE_TO_CHANGE = (  # in a run that goes on
     *("training.steps", "training.max_minutes", "training.workers", "listen", "n_listen", "tracker"),
-    *("about", "checkpoints.keep", "checkpoints.stop_after", "checkpoints.average"),
+    *("about", "expected", "doctor", "checkpoints.keep", "checkpoints.stop_after", "checkpoints.average"),
 )
 
 
@@ -125,6 +128,29 @@ class RunFolder:
         """Add a row about a validation."""
         self._add_row(VALIDATION, {"step": step, "minutes": round((time.time() - self._began) / 60, 2), **metrics})
 
+    def write_findings(self, found: list[dict[str, Any]], forced: list[str]) -> None:
+        """Write what was found before the first step; what was found at steps of earlier sessions stays."""
+        at_steps = [finding for finding in self._findings()["findings"] if "step" in finding]
+        self.write_json(FINDINGS, {"findings": [*found, *at_steps], "forced": forced})
+
+    def add_finding(self, finding: dict[str, Any]) -> bool:
+        """Add what was found at a step, and return whether it is the first of its code."""
+        told = self._findings()
+        is_first = all(each["code"] != finding["code"] for each in told["findings"])
+        self.write_json(FINDINGS, {**told, "findings": [*told["findings"], finding]})
+        return is_first
+
+    def severities(self) -> list[tuple[str, str]]:
+        """Return code and severity of all that was found at steps so far, the worst last."""
+        found = [finding for finding in self._findings()["findings"] if "step" in finding]
+        return sorted(((each["code"], each["severity"]) for each in found), key=lambda each: -SEVERITIES.index(each[1]))
+
+    def _findings(self) -> dict[str, Any]:
+        try:
+            return json.loads((self.folder / FINDINGS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {"findings": [], "forced": []}
+
     def write_json(self, name: str, content: Any) -> None:
         """Write plain JSON."""
         if self.is_writer:
@@ -134,6 +160,10 @@ class RunFolder:
         """Drop the rows of steps that will be made again."""
         if not self.is_writer:
             return
+        told = self._findings()
+        kept_findings = [finding for finding in told["findings"] if finding.get("step", 0) <= step]
+        if len(kept_findings) < len(told["findings"]):
+            self.write_json(FINDINGS, {**told, "findings": kept_findings})
         for name in (STEPS, VALIDATION):
             path = self.folder / name
             if not path.exists():
