@@ -36,7 +36,7 @@ LAYERS = {
     "checkpoint": {"errors", "config", "models"},
     "training": {
         "errors", "config", "dsp", "audio", "corpora", "mixing", "models", "losses", "judging", "checkpoint",
-        "inference", "harvest", "metrics",
+        "inference", "harvest", "metrics", "doctor",
     },
     "__init__": {"inference", "checkpoint"},
 }  # fmt: skip

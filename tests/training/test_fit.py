@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[tra
 pytest.importorskip("lightning", reason="needs the extra: pip install '.[train]'")
 
 from resound.checkpoint import load_model  # noqa: E402
+from resound.doctor.finding import Finding  # noqa: E402
 from resound.errors import ConfigError, OutputError, TrainingError  # noqa: E402
 from resound.training import fit  # noqa: E402
 from resound.training.fit import train  # noqa: E402
@@ -150,6 +151,8 @@ def test_a_loss_that_is_no_number_ends_it_with_the_examples_named(tmp_path, plan
         train(plan(), tmp_path / "run", shown)
     index = json.loads((tmp_path / "run/checkpoints.json").read_text())
     assert load_model(tmp_path / "run" / index["last"])
+    found = json.loads((tmp_path / "run/findings.json").read_text())["findings"]
+    assert ("RUN10", 6) in {(each["code"], each["step"]) for each in found}
 
 
 def test_early_stopping_counts_validations_without_gain(tmp_path, plan, shown):
@@ -166,20 +169,16 @@ def test_time_that_is_up_ends_it_with_a_checkpoint(tmp_path, plan, shown):
     assert json.loads((tmp_path / "run/checkpoints.json").read_text())["last"] == "checkpoints/last-000001"
 
 
-class Finding:
-    code, severity = "DATA01", "error"
-
-    def __str__(self):
-        return "DATA01 the two files of a pair are not the same recording"
+WRONG_PAIRS = Finding("DATA01", "error", "not the same recording", 0.1, 0.5, "pair them again", "4 pairs")
 
 
 def test_broken_data_is_refused_unless_forced(tmp_path, plan, shown):
     with pytest.raises(
-        TrainingError, match="not the same recording; mend it, or train all the same with --force DATA01"
+        TrainingError, match=r"not the same recording .* mend it, or train all the same with --force DATA01"
     ):
-        train(plan(), tmp_path / "run", shown, checks=[lambda config: [Finding()]])
+        train(plan(), tmp_path / "run", shown, checks=[lambda config: [WRONG_PAIRS]])
     assert not (tmp_path / "run").exists()
-    train(plan(), tmp_path / "run", shown, checks=[lambda config: [Finding()]], force=["DATA01"])
+    train(plan(), tmp_path / "run", shown, checks=[lambda config: [WRONG_PAIRS]], force=["DATA01"])
     assert json.loads((tmp_path / "run/findings.json").read_text())["forced"] == ["DATA01"]
 
 

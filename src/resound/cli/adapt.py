@@ -57,21 +57,20 @@ def command(
     check_asked(recordings, corpus, clean, degraded)
     network = check_model(model)
     folder = output or next_folder(recordings or [clean or Path("pairs")])
-    with shown_on_terminal() as shown:
-        with nothing_left(folder):
-            where = folder / "material"
-            material = material_of(recordings or [], corpus or [], clean, degraded, network, where, shown.line)
-            config = run_config(model, material, minutes=minutes, settings=settings or ())
-            adapted = adapt(
-                model,
-                material,
-                config,
-                folder,
-                shown,
-                checks=checks_before_training(),
-                force=force or (),
-                command=sys.argv,
-            )
+    with shown_on_terminal() as shown, nothing_left(folder):
+        where = folder / "material"
+        material = material_of(recordings or [], corpus or [], clean, degraded, network, where, shown.line)
+        config = run_config(model, material, minutes=minutes, settings=settings or ())
+        adapted = adapt(
+            model,
+            material,
+            config,
+            folder,
+            shown,
+            checks=checks_before_training(),
+            force=force or (),
+            command=sys.argv,
+        )
     for line in [*adapted.reasons, *map(str, adapted.heard)]:
         typer.echo(line)
     if not adapted.is_kept:

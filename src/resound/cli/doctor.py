@@ -84,6 +84,31 @@ def settings_from(
     return settings
 
 
+@app.command("run")
+def run_command(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training, over or under way.")],
+    select: Select = None,
+    ignore: Ignore = None,
+    words: Set = None,
+    as_json: AsJson = False,
+    page: Html = None,
+    is_verbose: Verbose = False,
+) -> None:
+    """Look at a training: whether it still learns, and what its output is worth.
+
+    Example: resound doctor run runs/gatewave-1
+    """
+    with status_2():
+        from resound.doctor.catalogue import count_of, run_checks
+        from resound.doctor.report import Report
+        from resound.doctor.run_evidence import read_run
+
+        evidence = read_run(folder)
+        settings = settings_from(select, ignore, words, evidence.setting("doctor"))
+        report = Report(evidence.where, run_checks("run", evidence, settings), count_of("run", settings))
+        conclude(report, as_json=as_json, is_verbose=is_verbose, page=page)
+
+
 def conclude(
     report: Report,
     *,
@@ -198,7 +223,7 @@ def training_to_look_at(
         from resound.training.config import load_run_config
 
         run_config = load_run_config(config, overrides, corpora=corpora, quick=quick)
-        return data_of(run_config, targets), run_config.doctor
+        return data_of(run_config, targets), run_config.doctor.model_dump(exclude_unset=True)
 
 
 def recordings_in(place: Path) -> list[Path]:

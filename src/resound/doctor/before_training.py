@@ -23,7 +23,7 @@ BACKWARD = 3.0  # a step costs so many times what judging the same sound does
 
 def data_check(config: RunConfig) -> list[Finding]:
     """Return what the checks of data say of a training, quickly.  Raises `ConfigError` and `InputError`."""
-    settings = validated(DoctorSettings, QUICK | config.doctor, "doctor")
+    settings = validated(DoctorSettings, QUICK | config.doctor.model_dump(exclude_unset=True), "doctor")
     check_codes(settings)
     if not any(settings.is_on(f"DATA{number:02}") for number in range(1, 21)):
         return []

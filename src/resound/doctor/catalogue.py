@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from resound.config import read_yaml
-from resound.doctor import data_checks
+from resound.doctor import data_checks, run_learning, run_result
 from resound.doctor.check import Check, Moment, listed
 from resound.doctor.finding import Finding, worst_first
 from resound.doctor.settings import DoctorSettings
@@ -17,6 +17,7 @@ from resound.errors import ConfigError, did_you_mean
 # Each moment's checks; a moment is also the name of the file under texts/ that explains them.
 BY_MOMENT: dict[Moment, tuple[Check, ...]] = {
     "data": data_checks.CHECKS,
+    "run": tuple(sorted((*run_learning.CHECKS, *run_result.CHECKS), key=lambda check: check.code)),
 }
 CHECKS = {check.code: check for checks in BY_MOMENT.values() for check in checks}
 

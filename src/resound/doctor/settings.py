@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from resound.doctor.run_settings import RunThresholds
+
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -59,6 +61,7 @@ class Thresholds(_Settings):
     """Of all checks, by moment."""
 
     data: DataThresholds = DataThresholds()
+    run: RunThresholds = RunThresholds()
 
 
 class DoctorSettings(Thresholds):

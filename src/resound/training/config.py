@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from resound.config import read_yaml, set_dotted, validated
 from resound.corpora.manifest import read_manifest
+from resound.doctor.settings import DoctorSettings
 from resound.errors import ConfigError, did_you_mean
 from resound.judging.measures import PERCEPTUAL, Asked, MeasureName
 from resound.losses import Terms, WeightedLoss
@@ -137,9 +138,13 @@ class RunConfig(Settings):
     expected: ExpectedConfig | None = None  # where the validations should lie
     ema: float | None = Field(None, gt=0, lt=1)  # decay of a running mean of the weights, which is what is kept
     tracker: Literal["tensorboard", "clearml", "mlflow", "wandb", "none"] = "tensorboard"
+    doctor: DoctorSettings = DoctorSettings()  # which checks are made, and their thresholds
     listen: list[Path] = Field(default_factory=list)  # the user's own recordings, restored at every validation
-    doctor: dict[str, Any] = Field(default_factory=dict)  # which checks are made before, and how strictly
     n_listen: int = Field(3, ge=0)  # examples of the validation set that are kept as sound and pictures
+
+    @field_serializer("doctor")
+    def _what_differs(self, doctor: DoctorSettings) -> dict[str, Any]:
+        return doctor.model_dump(mode="json", exclude_defaults=True)
 
     @field_validator("listen")
     @classmethod

@@ -27,6 +27,7 @@ from typing import Any
 import yaml
 
 from resound.audio.atomic import atomic_file, check_can_write_in, discard, write_failure
+from resound.doctor.finding import SEVERITIES
 from resound.errors import OutputError, TrainingError
 from resound.mixing.identity import differences, settings_of
 from resound.training.config import RunConfig
@@ -35,16 +36,9 @@ CONFIG, ABOUT, CONSOLE, FINDINGS = "config.yaml", "run.json", "console.log", "fi
 STEPS, VALIDATION = "steps.csv", "validation.csv"
 PACKAGES = ("resound", "torch", "lightning", "numpy", "scipy", "soxr", "soundfile")
 FREE_TO_CHANGE = (  # in a run that goes on
-    *(
-        "training.steps",
-        "training.max_minutes",
-        "training.workers",
-        "training.threads",
-        "listen",
-        "n_listen",
-        "tracker",
-    ),
-    *("about", "expected", "checkpoints.keep", "checkpoints.stop_after", "checkpoints.average"),
+    *("training.steps", "training.max_minutes", "training.workers", "training.threads"),
+    *("listen", "n_listen", "tracker", "about", "expected", "doctor"),
+    *("checkpoints.keep", "checkpoints.stop_after", "checkpoints.average"),
 )
 
 
@@ -146,6 +140,11 @@ class RunFolder:
         is_first = all(each["code"] != finding["code"] for each in told["findings"])
         self.write_json(FINDINGS, {**told, "findings": [*told["findings"], finding]})
         return is_first
+
+    def severities(self) -> list[tuple[str, str]]:
+        """Return code and severity of all that was found at steps so far, the worst last."""
+        found = [finding for finding in self._findings()["findings"] if "step" in finding]
+        return sorted(((each["code"], each["severity"]) for each in found), key=lambda each: -SEVERITIES.index(each[1]))
 
     def _findings(self) -> dict[str, Any]:
         try:

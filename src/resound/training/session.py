@@ -24,8 +24,9 @@ from resound.training.listening import Listening
 from resound.training.processes import Processes
 from resound.training.run_folder import RunFolder
 from resound.training.stopping import StopRequest
-from resound.training.tasks import Task
+from resound.training.tasks import NoNumberError, Task
 from resound.training.trackers import Tracker
+from resound.training.watch import Watch, no_number
 
 TIMED_STEPS = 20  # after so many the time of the whole is told
 SMOOTHED_STEPS = 100  # over which the time left is estimated
@@ -81,6 +82,7 @@ class Session(lightning.Callback):
         self.n_without_gain = 0
         self.device = torch.device("cpu")  # that of the task, once it is known
         self.outcome = Outcome("not begun")
+        self._is_spoilt = False  # by numbers that are none
         self._began = time.monotonic()
         self._ends: deque[float] = deque(maxlen=SMOOTHED_STEPS)
         self._waiting = self._working = 0.0  # seconds for the loader, and all
@@ -94,6 +96,8 @@ class Session(lightning.Callback):
             restore_state(task, trainer.optimizers, self._state)
             self.n_without_gain = int(self._state["n_without_gain"])
         self.folder.forget_after(task.n_steps)
+        if trainer.is_global_zero:
+            self._watch = Watch(self.folder, self.config.doctor)
         self.device = task.device
         self.stop.listen()  # once more: Lightning has put a handler of its own in the place of ours
         self._batch_ended = self._began = time.monotonic()
@@ -110,6 +114,11 @@ class Session(lightning.Callback):
         if (batch_index + 1) % self.config.training.accumulate == 0:
             self._after_step(trainer, task, now)
         self._batch_ended = time.monotonic()
+
+    def on_exception(self, trainer: lightning.Trainer, task: Task, exception: BaseException) -> None:  # type: ignore[override]
+        """Record a loss that is no number: the step has no row in the tables."""
+        if isinstance(exception, NoNumberError) and trainer.is_global_zero and self.config.doctor.is_on("RUN10"):
+            self._watch.add(task.n_steps, no_number(task.n_steps, str(exception), self.folder.folder.name))
 
     # What is due
 
@@ -143,6 +152,9 @@ class Session(lightning.Callback):
         metrics = self.judge.values(summary)
         if trainer.is_global_zero:  # before the checkpoint: a run that goes on from there does not tell it again
             self._tell_validation(step, summary, metrics)
+        if value != value and self.config.doctor.is_on("RUN10"):
+            self._is_spoilt = True
+            return f"{self.config.checkpoints.metric} is no number: the checkpoints before stay"
         self._keep(trainer, task, metrics)
         if trainer.is_global_zero:
             self.listening(task.judged, task.device, step, self.tracker)
@@ -166,6 +178,14 @@ class Session(lightning.Callback):
         finding = off_the_path(self.config.expected, step, metrics)
         if finding and self.folder.add_finding(vars(finding)):
             self.shown.line(str(finding))
+        self._look(step)
+
+    def _look(self, step: int) -> None:
+        """Tell what doctor finds."""
+        for found in self._watch(step):
+            self.shown.line(str(found))
+            if isinstance(found.value, int | float):
+                self.tracker.log(step, {f"doctor/{found.code}": float(found.value)})
 
     def _reason_to_stop(self, step: int, trainer: lightning.Trainer) -> str | None:
         if step >= self.config.training.steps:
@@ -184,7 +204,7 @@ class Session(lightning.Callback):
         self.keeper.keep(task.judged, task.n_steps, state, self.folder.about_model(), metrics)
 
     def _end(self, trainer: lightning.Trainer, task: Task, reason: str) -> None:
-        if self.keeper.last_step != task.n_steps:
+        if self.keeper.last_step != task.n_steps and not self._is_spoilt:
             self._keep(trainer, task)
         trainer.should_stop = True
         self.outcome.reason, self.outcome.n_steps = reason, task.n_steps

@@ -22,6 +22,10 @@ from resound.training.config import RunConfig
 Batch = dict[str, Any]  # degraded (batch, channel, time), clean (batch, source, time), bandwidth_hz (batch,), index
 
 
+class NoNumberError(TrainingError):
+    """A loss or a gradient is NaN or infinite."""
+
+
 class Task(lightning.LightningModule):
     """Base of tasks: one optimiser, one loss.  A subclass says what the loss of a batch is."""
 
@@ -97,7 +101,7 @@ class Task(lightning.LightningModule):
         norm = torch.nn.utils.clip_grad_norm_(part.parameters(), self.run.optimiser.clip_norm or float("inf"))
         self.measured[name] = float(norm)
         if not bool(torch.isfinite(norm)):
-            raise TrainingError(
+            raise NoNumberError(
                 f"step {self.n_steps}: a gradient is no number; the checkpoints so far are good. Lower optimiser.lr, "
                 "or set training.precision=32"
             )
@@ -117,14 +121,14 @@ class Task(lightning.LightningModule):
         """Return what losses must know of a batch beside the sounds."""
         return {"sample_rate": self.network.sample_rate, "bandwidth_hz": batch["bandwidth_hz"]}
 
-    def not_a_number(self, batch: Batch, what: str = "loss") -> TrainingError:
+    def not_a_number(self, batch: Batch, what: str = "loss") -> NoNumberError:
         """Return an error which names the examples that gave no number."""
         with torch.no_grad():
             is_fine = self.loss_of_each(batch).isfinite().tolist()
         examples = zip(batch["index"].tolist(), batch["epoch"].tolist(), is_fine, strict=True)
         places = [f"{index} of epoch {epoch}" for index, epoch, fine in examples if not fine]
         which = f"example {', '.join(places)}" if places else "no single example: the weights are no numbers any more"
-        return TrainingError(
+        return NoNumberError(
             f"step {self.n_steps}: the {what} is no number ({which}); the checkpoints so far are good. Lower "
             "optimiser.lr, or look at the examples"
         )

@@ -1,0 +1,248 @@
+"""Each fault of a run is named, however faint; healthy runs are left alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from resound.doctor.catalogue import BY_MOMENT, run_checks
+from resound.doctor.check import Check
+from resound.doctor.settings import DoctorSettings
+
+from .runs import adversarial, changed, healthy, rise
+
+RUN = [check.code for check in BY_MOMENT["run"]]
+
+
+def found(run, **settings):
+    return {finding.code: finding for finding in run_checks("run", run, DoctorSettings(**settings))}
+
+
+def plateau(stale):
+    """Gain until a share of the run, then the noise of validation below the best."""
+    run = healthy()
+    at, gain = run.validations["step"] / 4000, run.validations["si_sdr_i"]
+    flat = np.where(at <= 1 - stale, 7 * rise(at), 7 * rise(1 - stale) - 0.2 - 0.2 * np.sin(9 * at))
+    return changed(run, validations={"si_sdr_i": flat + 0 * gain})
+
+
+def overfit(gap_db):
+    """A loss that goes on falling, and a validation that does not follow."""
+    run = healthy()
+    return changed(run, steps={"loss": run.steps["loss"] - gap_db * rise(run.steps["step"] / 4000)})
+
+
+def fallen_validation(drop):
+    """No loss in dB; validation gives back some of what it gained."""
+    run = healthy(loss=[{"kind": "l1"}, {"kind": "multi_stft"}])
+    at = run.validations["step"] / 4000
+    steps = {"loss": 1.0 - 0.5 * run.steps["step"] / 4000 + 0.01 * np.sin(run.steps["step"])}
+    return changed(run, steps=steps, validations={"si_sdr_i": np.where(at <= 0.5, 8 * 2 * at, 8 - 8 * drop)})
+
+
+def silent(level_db, correlation):
+    run = healthy()
+    n = run.n_validations
+    return changed(
+        run,
+        validations={
+            "level_ratio_db": np.maximum(np.linspace(-1, 1.2 * level_db, n), level_db),
+            "removed_correlation": np.full(n, correlation),
+            "si_sdr_i": np.full(n, 0.2),
+        },
+    )  # fmt: skip
+
+
+def copied(away_db):
+    run = healthy()
+    n = run.n_validations
+    names = {"si_sdr_i": 0.0, "snr_i": 0.0, "lsd": 14.0, "level_ratio_db": 1.2}
+    return changed(run, validations={name: np.full(n, value + away_db) for name, value in names.items()})
+
+
+def exploding(factor):
+    run = healthy()
+    return changed(run, steps={"grad_norm": run.steps["grad_norm"] * factor ** (run.steps["step"] / 4000)})
+
+
+def vanishing(factor):
+    run = healthy()
+    return changed(run, steps={"grad_norm": run.steps["grad_norm"] * factor})
+
+
+def clipped(factor):
+    run = healthy()
+    return changed(run, steps={"grad_norm": run.steps["grad_norm"] * factor})
+
+
+def small_rate(share, ratio):
+    run = healthy()
+    step = run.steps["step"]
+    return changed(run, steps={"lr": np.where(step > 4000 * (1 - share), 1e-3 / ratio, 1e-3)})
+
+
+def tiny_rate(peak):
+    return changed(healthy(), steps={"lr": np.full(4000, peak)})
+
+
+def weak(gain_db):
+    """A run whose best is hardly above its input."""
+    run = healthy()
+    return changed(run, validations={"si_sdr_i": gain_db - 1 + rise(run.validations["step"] / 4000)})
+
+
+def unheard(fall):
+    """PESQ that falls from its best by a share of it while the loss falls."""
+    run = healthy()
+    at = run.validations["step"] / 4000
+    return changed(run, validations={"pesq": np.where(at < 0.5, 1.5 + at, 2.0 * (1 - fall * (2 * at - 1)))})
+
+
+def spoilt(name, step):
+    run = healthy()
+    values = run.steps[name].copy()
+    values[step] = np.nan if step % 2 else np.inf
+    return changed(run, steps={name: values})
+
+
+def spoilt_metric():
+    run = healthy()
+    return changed(run, validations={"si_sdr_i": np.append(run.validations["si_sdr_i"][:-1], np.nan)})
+
+
+FAULTS = [
+    *(("RUN01", plateau, (stale,)) for stale in (0.6, 0.75, 0.9)),
+    *(("RUN02", overfit, (gap,)) for gap in (8, 12, 20)),
+    *(("RUN02", fallen_validation, (drop,)) for drop in (0.25, 0.5, 0.9)),
+    *(("RUN03", silent, case) for case in ((-6.5, 0.75), (-10, 0.9), (-25, 0.998))),
+    *(("RUN04", copied, (away,)) for away in (0.25, 0.1, 0.0)),
+    *(("RUN05", exploding, (factor,)) for factor in (80, 500, 1e5)),
+    *(("RUN05", vanishing, (factor,)) for factor in (4e-7, 1e-8, 1e-12)),
+    *(("RUN05", clipped, (factor,)) for factor in (12, 60, 1000)),
+    *(("RUN06", small_rate, case) for case in ((0.12, 1100), (0.4, 2000), (0.9, 8200))),
+    *(("RUN06", tiny_rate, (peak,)) for peak in (9e-7, 1e-7, 1e-9)),
+    *(("RUN07", weak, (gain,)) for gain in (1.7, 0.2, -5.0)),
+    *(("RUN08", lambda right: adversarial(share_right=right), (right,)) for right in (0.975, 0.985, 0.999)),
+    *(("RUN08", lambda right: adversarial(share_right=right), (right,)) for right in (0.515, 0.507, 0.5)),
+    *(("RUN08", lambda said: adversarial(said=said), (said,)) for said in (0.04, 0.01, 0.0)),
+    *(("RUN09", unheard, (fall,)) for fall in (0.08, 0.2, 0.5)),
+    *(("RUN10", spoilt, case) for case in (("loss", 3999), ("grad_norm", 2000), ("loss", 1))),
+    ("RUN10", spoilt_metric, ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "make", "strength"), FAULTS)
+def test_a_fault_is_named_at_any_strength(code, make, strength):
+    assert code in found(make(*strength))
+
+
+@pytest.mark.parametrize("code", RUN)
+def test_every_code_has_a_fault_that_only_its_check_names(code, monkeypatch):
+    """The mutation: a check that says nothing, and the test above fails."""
+    quiet = tuple(
+        Check(each.code, each.title, lambda *_: None) if each.code == code else each for each in BY_MOMENT["run"]
+    )
+    monkeypatch.setitem(BY_MOMENT, "run", quiet)
+    cases = [(make, strength) for named, make, strength in FAULTS if named == code]
+    assert len(cases) >= 3
+    for make, strength in cases:
+        with pytest.raises(AssertionError):
+            test_a_fault_is_named_at_any_strength(code, make, strength)
+
+
+def young():
+    """Nothing can be asked of the first tenth of a run: it is silent, and worse than its input."""
+    run = healthy(400, 4, planned=8000)
+    bad = {"level_ratio_db": -20.0, "removed_correlation": 0.95, "si_sdr_i": -9.0}
+    return changed(run, validations={name: np.full(4, value) for name, value in bad.items()})
+
+
+def early_stopping():
+    """20 of 60 validations without gain are what early stopping takes."""
+    run = healthy(6000, 60, planned=100_000)
+    at = run.validations["step"] / 6000
+    return changed(run, validations={"si_sdr_i": np.where(at <= 40 / 60, 8 * rise(at), 8 * rise(40 / 60) - 0.2)})
+
+
+def halving():
+    run = healthy()
+    return changed(run, steps={"lr": 1e-3 * 0.5 ** (run.steps["step"] // 600)})
+
+
+def of_separation():
+    """Conv-TasNet under a loss in dB: three of four steps are clipped, and voices come out softer at first."""
+    run = healthy(gain_db=10)
+    n = run.n_validations
+    return changed(
+        run,
+        steps={"grad_norm": run.steps["grad_norm"] * 5},
+        validations={"level_ratio_db": np.full(n, -2.6), "removed_correlation": np.full(n, 0.55)},
+    )
+
+
+HEALTHY = [
+    *(lambda seed=seed: healthy(seed=seed) for seed in range(6)),
+    lambda: healthy(1500, 6),
+    lambda: healthy(400, 8),
+    lambda: healthy(60, 2),
+    lambda: healthy(12, 3),
+    lambda: healthy(20_000, 100),
+    lambda: healthy(4000, 20, planned=200_000),
+    lambda: healthy(gain_db=2.5),
+    lambda: healthy(gain_db=15),
+    lambda: healthy(checkpoints={"metric": "pesq"}),
+    lambda: healthy(checkpoints={"metric": "lsd"}),
+    lambda: healthy(loss=[{"kind": "l1"}, {"kind": "multi_stft"}]),
+    lambda: healthy(loss="two_stage"),
+    lambda: replace(healthy(), baselines={}),
+    lambda: replace(healthy(), validations={}),
+    lambda: replace(healthy(), steps={}),
+    *(lambda right=right: adversarial(right) for right in (0.6, 0.75, 0.93)),
+    young, early_stopping, halving, of_separation,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", HEALTHY)
+def test_healthy_runs_are_left_alone(make):
+    assert not found(make())
+
+
+# The case studies, with the numbers that their reports tell.
+
+
+def test_the_case_of_the_best_epoch_long_ago():
+    """TF-GridNet: best at epoch 100 of 1,496, 27 steps each; the rate from 5e-4 to 6.1e-8."""
+    n_epochs, each = 1496, 27
+    settings = {"data": {"n_examples": 3456}, "optimiser": {"clip_norm": 0.5}}
+    run = healthy(n_epochs * each, n_epochs, planned=5000 * each, **settings)
+    run.settings["training"].update(batch_size=32, accumulate=4, steps=5000 * each)
+    epoch, step = np.arange(1, n_epochs + 1), run.steps["step"]
+    gain = np.where(epoch == 100, 2.5, 0.21 + 0.1 * np.sin(epoch))
+    rate = np.maximum(5e-4 * 0.5 ** (step // (each * 50)), 6.1e-8)
+    told = found(changed(run, steps={"lr": rate}, validations={"si_sdr_i": gain}))
+    assert "1,396 epochs) ago" in told["RUN01"].message and "93%" in told["RUN01"].message
+    assert "down by 8,197x (from 0.0005 to 6.1e-08)" in told["RUN06"].message
+
+
+def test_the_case_of_the_model_that_hardly_differs_from_its_input():
+    """The same run judged: +0.21 dB on average."""
+    run = healthy()
+    told = found(changed(run, validations={"si_sdr_i": np.full(20, 0.21)}))
+    assert told["RUN07"].severity == "error" and "0.21 dB" in told["RUN07"].message
+
+
+def test_the_case_of_800_mixtures_learnt_by_heart():
+    """Conv-TasNet: -22 dB on what it learns from, 4.66 dB on validation."""
+    run = healthy()
+    steps = {"loss": -5 - 17.1 * rise(run.steps["step"] / 4000)}
+    valid = 4.66 * np.minimum(1, run.validations["step"] / 2000)
+    told = found(changed(run, steps=steps, validations={"snr": valid}))
+    assert told["RUN02"].severity == "error"
+    assert "-22.0 against 4.66 dB" in told["RUN02"].message
+
+
+def test_the_case_of_the_film_that_was_muted():
+    """U-Net: 90 % removed; what was removed correlates with the input by 0.998."""
+    told = found(silent(-10.0, 0.998))
+    assert told["RUN03"].severity == "error"
+    assert "10% of the target's energy" in told["RUN03"].message and "0.998" in told["RUN03"].message
