@@ -71,8 +71,8 @@ def baselines(run: RunEvidence, thresholds: Thresholds) -> Found:
         f"the best {run.measure.title} is {best:.{digits}f}{unit}, no better than what needs no training: {told}",
         best, others[beaten_by[0]],
         "let it train longer if it is still gaining; else look at the data (resound doctor data): pairs that do not "
-        "belong together teach nothing; then whether the network can learn a few examples by heart (resound doctor "
-        "plan --probe)",
+        "belong together teach nothing; then whether the network can learn a few examples by heart "
+        "(data.n_examples=10 training.same_every_epoch=true)",
         run.where,
     )  # fmt: skip
 
