@@ -174,7 +174,7 @@ WRONG_PAIRS = Finding("DATA01", "error", "not the same recording", 0.1, 0.5, "pa
 
 def test_broken_data_is_refused_unless_forced(tmp_path, plan, shown):
     with pytest.raises(
-        TrainingError, match="not the same recording .* mend it, or train all the same with --force DATA01"
+        TrainingError, match=r"not the same recording .* mend it, or train all the same with --force DATA01"
     ):
         train(plan(), tmp_path / "run", shown, checks=[lambda config: [WRONG_PAIRS]])
     assert not (tmp_path / "run").exists()

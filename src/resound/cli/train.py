@@ -78,7 +78,9 @@ def command(
 
 def checks_before_training() -> list[Check]:
     """Return what looks over data and plan before the first step, of `resound train` and `resound reproduce`."""
-    return []
+    from resound.training.examine import plan_findings
+
+    return [plan_findings]
 
 
 def run_to_go_on_with(config: str, output: Path | None) -> tuple[str, Path]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import lightning
 import torch
@@ -22,6 +22,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment, TorchEla
 from torch.utils.data import DataLoader
 
 from resound.checkpoint import load_model, use_all_cores
+from resound.doctor.finding import Finding
 from resound.errors import ConfigError, OutputError, ResoundError, TrainingError, counted
 from resound.mixing.cache import open_cache
 from resound.mixing.identity import settings_of
@@ -43,18 +44,6 @@ from resound.training.stopping import deaf_to_signals, stoppable
 from resound.training.tasks import Task, task_of
 from resound.training.trackers import Tracker, check_tracker, open_tracker
 from resound.training.trackers.tracker import TrackedRun
-
-
-class Finding(Protocol):
-    """What a check of data or plan says; doctor's findings are such."""
-
-    code: str
-    severity: str  # error, warning or info
-
-    def __str__(self) -> str:
-        """Return it as a line."""
-        ...
-
 
 Check = Callable[[RunConfig], Sequence[Finding]]
 
