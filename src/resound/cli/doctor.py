@@ -84,6 +84,44 @@ def settings_from(
     return settings
 
 
+@app.command("plan")
+def plan_command(
+    config: Annotated[str, typer.Argument(metavar="PRESET|CONFIG", help="A preset, or a YAML file of your own.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change: training.steps=5000.")
+    ] = None,
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MANIFEST", help="Speech, noise ... as 'resound corpus scan' lists them. Repeatable."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The preset's small form.")] = False,
+    select: Select = None,
+    ignore: Ignore = None,
+    words: Set = None,
+    as_json: AsJson = False,
+    page: Html = None,
+    is_verbose: Verbose = False,
+) -> None:
+    """Look at a training before it begins: its settings, and facts of its network.
+
+    Example: resound doctor plan gatewave training.steps=5000
+    """
+    with status_2():
+        from resound.errors import train_extra
+
+        with train_extra():
+            from resound.training.config import load_run_config
+            from resound.training.examine import plan_evidence
+        from resound.doctor.catalogue import count_of, run_checks
+        from resound.doctor.report import Report
+
+        plan = load_run_config(config, overrides or (), corpora=corpus or (), quick=quick)
+        settings = settings_from(select, ignore, words, plan.doctor.model_dump(exclude_defaults=True))
+        evidence = plan_evidence(plan)
+        report = Report(evidence.where, run_checks("plan", evidence, settings), count_of("plan", settings))
+        conclude(report, as_json=as_json, is_verbose=is_verbose, page=page)
+
+
 @app.command("run")
 def run_command(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training, over or under way.")],

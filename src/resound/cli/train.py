@@ -79,8 +79,9 @@ def command(
 def checks_before_training() -> list[Check]:
     """Return what looks over data and plan before the first step, of `resound train` and `resound reproduce`."""
     from resound.doctor.before_training import data_check
+    from resound.training.examine import plan_findings
 
-    return [data_check]
+    return [plan_findings, data_check]
 
 
 def run_to_go_on_with(config: str, output: Path | None) -> tuple[str, Path]:

@@ -28,6 +28,9 @@ def command(
             "-o", "--output", metavar="STUDY", help="Default: studies/PRESET..., the same for the same command."
         ),
     ] = None,
+    force: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="Train although a check says this. Repeatable.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The preset's small form, for minutes on a CPU.")] = False,
     jobs: Annotated[int, typer.Option(help="Trials side by side, each with its share of the cores.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the search; training.seed is that of each training.")] = 0,
@@ -40,12 +43,15 @@ def command(
 
     with train_extra(), tune_extra():
         from resound.training.findings import write_findings
+        from resound.training.fit import refuse_broken
         from resound.training.search import load_plan
         from resound.training.tune import tune
-    from resound.cli.train import shown_on_terminal
+    from resound.cli.train import checks_before_training, shown_on_terminal
     from resound.inference.workers import count_of_jobs
 
     plan = load_plan(config, overrides or (), space=space, corpora=corpus or (), quick=quick)
+    as_it_is = plan.config({})
+    refuse_broken([finding for check in checks_before_training() for finding in check(as_it_is)], force or ())
     folder = output or default_folder(config, space, quick=quick)
     with shown_on_terminal() as shown:
         study = tune(plan, folder, shown, n_trials=trials, n_jobs=count_of_jobs(jobs), seed=seed)

@@ -8,16 +8,23 @@ from pathlib import Path
 from typing import Any, get_args
 
 from resound.config import read_yaml
-from resound.doctor import data_checks, run_learning, run_result
+from resound.doctor import data_checks, plan_network_checks, plan_run_checks, run_learning, run_result
 from resound.doctor.check import Check, Moment, listed
 from resound.doctor.finding import Finding, worst_first
 from resound.doctor.settings import DoctorSettings
 from resound.errors import ConfigError, did_you_mean
 
+
+def in_order(*several: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Return the checks of several files by code."""
+    return tuple(sorted((check for checks in several for check in checks), key=lambda check: check.code))
+
+
 # Each moment's checks; a moment is also the name of the file under texts/ that explains them.
 BY_MOMENT: dict[Moment, tuple[Check, ...]] = {
     "data": data_checks.CHECKS,
-    "run": tuple(sorted((*run_learning.CHECKS, *run_result.CHECKS), key=lambda check: check.code)),
+    "plan": in_order(plan_network_checks.CHECKS, plan_run_checks.CHECKS),
+    "run": in_order(run_learning.CHECKS, run_result.CHECKS),
 }
 CHECKS = {check.code: check for checks in BY_MOMENT.values() for check in checks}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from resound.doctor.plan_settings import PlanThresholds, ProbeThresholds
 from resound.doctor.run_settings import RunThresholds
 
 
@@ -61,6 +62,8 @@ class Thresholds(_Settings):
     """Of all checks, by moment."""
 
     data: DataThresholds = DataThresholds()
+    plan: PlanThresholds = PlanThresholds()
+    probe: ProbeThresholds = ProbeThresholds()
     run: RunThresholds = RunThresholds()
 
 
