@@ -122,6 +122,10 @@ def test_the_case_of_a_checkpoint_every_50_of_8_epochs():
     assert told.severity == "error" and "every 4,000 steps (50 epochs) of 640 steps (8 epochs)" in told.message
 
 
+def test_a_run_of_a_few_steps_is_only_warned():
+    assert found(healthy(training__steps=12, training__validate_every=500))["PLAN01"].severity == "warning"
+
+
 def test_the_case_of_the_mean_absolute_error_alone():
     told = found(enhancing(["l1"], lowest_snr_db=2.0))["PLAN08"]
     assert told.severity == "error" and "down to 2 dB" in told.message

@@ -198,7 +198,7 @@ def test_advice_where_nothing_fits(plan, monkeypatch):
     def short(*_):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(memory, "_step", short)
+    monkeypatch.setattr(memory, "one_step", short)
     task = task_of(fit.initial_network(config), config)
     assert "one example does not fit either" in memory.advice_for(task, config)
 

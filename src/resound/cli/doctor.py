@@ -95,6 +95,9 @@ def plan_command(
         typer.Option(metavar="MANIFEST", help="Speech, noise ... as 'resound corpus scan' lists them. Repeatable."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The preset's small form.")] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Try the network on a few examples, for a minute or two.")
+    ] = False,
     select: Select = None,
     ignore: Ignore = None,
     words: Set = None,
@@ -113,12 +116,22 @@ def plan_command(
             from resound.training.config import load_run_config
             from resound.training.examine import plan_evidence
         from resound.doctor.catalogue import count_of, run_checks
+        from resound.doctor.finding import worst_first
         from resound.doctor.report import Report
 
         plan = load_run_config(config, overrides or (), corpora=corpus or (), quick=quick)
         settings = settings_from(select, ignore, words, plan.doctor.model_dump(exclude_defaults=True))
         evidence = plan_evidence(plan)
-        report = Report(evidence.where, run_checks("plan", evidence, settings), count_of("plan", settings))
+        found, n_checks = [], count_of("plan", settings)
+        if probe:
+            from resound.training.probe import probe_evidence, with_probes
+
+            evidence = with_probes(evidence, plan)
+            found, n_checks = (
+                run_checks("probe", probe_evidence(plan), settings),
+                n_checks + count_of("probe", settings),
+            )
+        report = Report(evidence.where, worst_first([*run_checks("plan", evidence, settings), *found]), n_checks)
         conclude(report, as_json=as_json, is_verbose=is_verbose, page=page)
 
 

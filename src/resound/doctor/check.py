@@ -9,7 +9,7 @@ from typing import Any, Literal
 from resound.doctor.finding import Finding
 from resound.doctor.settings import Thresholds
 
-Moment = Literal["data", "plan", "run", "output", "model"]
+Moment = Literal["data", "plan", "probe", "run", "output", "model"]
 Found = Finding | Sequence[Finding] | None
 
 

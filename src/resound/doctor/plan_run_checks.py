@@ -15,7 +15,7 @@ def checkpoints(plan: PlanEvidence, thresholds: Thresholds) -> Found:
     limits, period = thresholds.plan, int(plan.setting("training.validate_every"))
     n = plan.n_steps // period
     if n < limits.least_checkpoints:
-        severity: Severity = "error" if not n else "warning"
+        severity: Severity = "error" if not n and plan.n_steps >= limits.trial_steps else "warning"
         return found(
             plan, "PLAN01", severity,
             f"a checkpoint every {plan.long(period)} of {plan.long(plan.n_steps)}: {n or 'none'} before the end, so a "

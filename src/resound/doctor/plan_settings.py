@@ -11,6 +11,7 @@ class PlanThresholds(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     least_checkpoints: int = Field(3, ge=1)  # PLAN01: validations, at each of which a checkpoint may be kept
+    trial_steps: int = Field(200, ge=0)  # a run of fewer is tried out, and little is lost with it
     disk_share: float = Field(0.5, gt=0, le=1)  # of the free space
     rate_ratio: float = Field(1e-3, gt=0, lt=1)  # PLAN02: of the peak, below which nothing is learnt
     rate_share: float = Field(0.1, gt=0, le=1)  # of the run

@@ -42,7 +42,7 @@ def largest_batch(task: Task, config: RunConfig) -> int:
         if task.device.type == "cuda":
             torch.cuda.empty_cache()
         try:
-            _step(task, config, size + size // 2)  # with room to spare: what fits by a hair fits once
+            one_step(task, config, size + size // 2)  # with room to spare: what fits by a hair fits once
             return size
         except RuntimeError as error:
             if not is_out_of_memory(error):
@@ -51,7 +51,7 @@ def largest_batch(task: Task, config: RunConfig) -> int:
     return 0
 
 
-def _step(task: Task, config: RunConfig, size: int) -> None:
+def one_step(task: Task, config: RunConfig, size: int) -> None:
     """Make the forward and backward pass of a batch of noise."""
     network, n_samples = task.network, config.mixing.segment_samples
     degraded = 0.1 * torch.randn(size, network.config.n_channels, n_samples, device=task.device)
