@@ -47,6 +47,15 @@ def test_the_command_ends_with_1_where_a_run_was_for_nothing(tmp_path, resound):
     assert "RUN07" in {each["code"] for each in json.loads(ended.stdout)}
 
 
+def test_the_page_shows_the_curves(tmp_path, resound):
+    run = healthy()
+    run.validations["si_sdr_i"][:] = -3.0
+    run.steps["lr"][2000:] = 1e-8
+    resound("doctor", "run", write_run(tmp_path / "run", run), "--html", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "RUN06" in page and page.count("data:image/png;base64,iVBOR") == page.count("<h2>") >= 2
+
+
 def test_a_run_may_say_which_checks_it_wants(tmp_path, resound):
     run = healthy(doctor={"ignore": ["RUN07"]})
     run.validations["si_sdr_i"][:] = -3.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -153,11 +154,13 @@ def run_command(
         from resound.doctor.catalogue import count_of, run_checks
         from resound.doctor.report import Report
         from resound.doctor.run_evidence import read_run
+        from resound.doctor.run_pictures import run_pictures
 
         evidence = read_run(folder)
         settings = settings_from(select, ignore, words, evidence.setting("doctor"))
         report = Report(evidence.where, run_checks("run", evidence, settings), count_of("run", settings))
-        conclude(report, as_json=as_json, is_verbose=is_verbose, page=page)
+        draw = partial(run_pictures, evidence, report.findings)
+        conclude(report, as_json=as_json, is_verbose=is_verbose, page=page, draw=draw)
 
 
 def conclude(
