@@ -64,7 +64,7 @@ def test_a_wrong_band_is_told_with_its_place(plan, word, told):
 
 def off_at(folder):
     found = json.loads((folder / "findings.json").read_text())["findings"]
-    return [(finding["code"], finding["step"]) for finding in found]
+    return [(finding["code"], finding["step"]) for finding in found if finding["code"] == "RUN11"]
 
 
 def test_a_run_off_the_path_says_so_once_and_notes_every_validation(tmp_path, plan, shown):
