@@ -77,7 +77,7 @@ def command(
 
 
 def checks_before_training() -> list[Check]:
-    """Return what looks over data and plan before the first step, of `resound train` and `resound reproduce`."""
+    """Return what looks over data and plan before the first step, of `resound train`, `adapt` and `reproduce`."""
     from resound.doctor.before_training import data_check
     from resound.training.examine import plan_findings
 

@@ -170,16 +170,15 @@ def adapt(
             f"{folder}: ended after {outcome.n_steps} steps ({outcome.reason}), before anything could be compared; "
             "begin again with more --minutes"
         )
-    before, after = load_model(start), load_model(folder / RUN)
-    adapted = decide(config, material, before, after, outcome)
+    adapted = decide(config, material, start, folder / RUN, outcome)
     if adapted.is_kept:
-        keep(folder, after, adapted, material)
+        keep(folder, adapted, material)
     write_report(folder / REPORT, adapted)
     return adapted
 
 
-def decide(config: RunConfig, material: Material, before: Network, after: Network, outcome: Outcome) -> Adapted:
-    """Judge both networks on what neither has seen, and on the user's own recordings."""
+def decide(config: RunConfig, material: Material, before: Path, after: Path, outcome: Outcome) -> Adapted:
+    """Judge the models of two folders on what neither has seen, and on the user's own recordings."""
     n_examples = min(N_DECIDING, material.n_deciding or N_DECIDING)
     asked = config.model_copy(
         update={
@@ -188,10 +187,11 @@ def decide(config: RunConfig, material: Material, before: Network, after: Networ
     )
     judge = Judge(asked, open_cache(asked.validation_mixing, n_examples, n_jobs=jobs_for(n_examples)))
     device = torch.device("cpu")
-    summaries = judge(before, device), judge(after, device)
+    networks = load_model(before), load_model(after)
+    summaries = judge(networks[0], device), judge(networks[1], device)
     name = "snr" if material.is_noisy else "si_sdr"
     gain = paired_difference(summaries[1], summaries[0], name)
-    heard = [hear(path, before, after) for path in material.recordings]
+    heard = [hear(path, before, after, networks[0]) for path in material.recordings]
     is_kept, reasons = verdict(gain, name, heard)
     return Adapted(is_kept, reasons, gain, name, *summaries, heard, outcome)
 
@@ -206,12 +206,12 @@ def verdict(gain: Statistics, name: str, heard: Sequence[Heard]) -> tuple[bool, 
     return not faults, [f"better than before: {told}", *faults]
 
 
-def keep(folder: Path, network: Network, adapted: Adapted, material: Material) -> None:
-    """Write the model."""
+def keep(folder: Path, adapted: Adapted, material: Material) -> None:
+    """Write the model that the training chose, with its figures."""
     metrics = {key: value.mean for key, value in adapted.after.overall.items()}
     save_model(
         folder / MODEL,
-        network,
+        load_model(folder / RUN),
         metrics=metrics,
         title=material.about,
         source="resound adapt",

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resound.audio.segments import read_excerpt
-from resound.checkpoint import run_network
 from resound.dsp.alignment import find_delay
 from resound.errors import one_line
+from resound.inference.pipeline import restore
 from resound.metrics import noise_and_active_change_db
 from resound.models.network import Network
 
 EXCERPT_SECONDS = 60.0
-PIECE_SECONDS = 10.0  # what a network is given at once
 MOST_DELAY_SECONDS = 0.1
 SURE = 0.3  # of a delay
 MOST_LEVEL_CHANGE_DB = 1.5  # of what is active, in either direction
@@ -59,19 +58,16 @@ class Heard:
         )
 
 
-def hear(path: Path, before: Network, after: Network) -> Heard:
-    """Return what both networks do to the beginning of a recording.  Raises `InputError`."""
-    rate = before.sample_rate
+def hear(path: Path, before: Path, after: Path, network: Network) -> Heard:
+    """Return what the models of two folders do to the beginning of a recording; ``network`` is one of them.
+
+    Raises `InputError`.
+    """
+    rate = network.sample_rate
     samples = read_excerpt(path, rate, n_samples=round(EXCERPT_SECONDS * rate)).mean(axis=0)
-    return Heard(str(path), *(effect_of(samples, restored(network, samples), rate) for network in (before, after)))
-
-
-def restored(network: Network, samples: NDArray) -> NDArray:
-    """Return ``(time,)`` as a network of any number of channels restores it, in pieces."""
-    length = round(PIECE_SECONDS * network.sample_rate)
-    pieces = [samples[start : start + length] for start in range(0, len(samples), length)]
-    fed = [np.repeat(piece[None, None], network.config.n_channels, axis=1).astype(np.float32) for piece in pieces]
-    return np.concatenate([run_network(network, piece)[0].mean(axis=0) for piece in fed])
+    fed = np.repeat(samples[None], network.config.n_channels, axis=0)
+    outputs = [restore(fed, rate, str(folder.absolute())).mean(axis=0) for folder in (before, after)]
+    return Heard(str(path), *(effect_of(samples, output, rate) for output in outputs))
 
 
 def effect_of(samples: NDArray, output: NDArray, sample_rate: int) -> Effect:
