@@ -7,6 +7,7 @@ import pytest
 
 from resound.doctor.catalogue import BY_MOMENT, run_checks
 from resound.doctor.check import Check
+from resound.doctor.run_path import band_at
 from resound.doctor.settings import DoctorSettings
 
 from .runs import adversarial, changed, healthy, rise
@@ -51,6 +52,14 @@ def silent(level_db, correlation):
             "si_sdr_i": np.full(n, 0.2),
         },
     )  # fmt: skip
+
+
+def off_by(away_db):
+    """Validations beside a band of 1.4 dB to both sides of where they lie."""
+    run = healthy()
+    points = zip(run.validations["step"], run.validations["si_sdr_i"] - away_db, strict=True)
+    at = {str(int(step)): [value - 1.4, value + 1.4] for step, value in list(points)[9:12]}
+    return replace(run, settings={**run.settings, "expected": {"metric": "si_sdr_i", "at": at}})
 
 
 def copied(away_db):
@@ -128,6 +137,7 @@ FAULTS = [
     *(("RUN09", unheard, (fall,)) for fall in (0.08, 0.2, 0.5)),
     *(("RUN10", spoilt, case) for case in (("loss", 3999), ("grad_norm", 2000), ("loss", 1))),
     ("RUN10", spoilt_metric, ()),
+    *(("RUN11", off_by, (away_db,)) for away_db in (-1.6, 1.6, -20.0)),
 ]  # fmt: skip
 
 
@@ -148,6 +158,35 @@ def test_every_code_has_a_fault_that_only_its_check_names(code, monkeypatch):
     for make, strength in cases:
         with pytest.raises(AssertionError):
             test_a_fault_is_named_at_any_strength(code, make, strength)
+
+
+def test_the_band_is_interpolated_over_the_logarithm_of_the_step_and_ends_where_nothing_is_known():
+    known = {100: (1, 3), 400: (3, 7)}
+    assert band_at(known, 100) == (1, 3)
+    assert band_at(known, 200) == pytest.approx((2, 5))
+    assert band_at(known, 400) == (3, 7)
+    assert band_at(known, 99) is None
+    assert band_at(known, 401) is None
+
+
+def test_what_lies_outside_is_told_with_the_band_and_with_what_it_may_mean():
+    told = {away_db: str(found(off_by(away_db))["RUN11"]) for away_db in (-3.0, 3.0)}
+    assert "loss and rate" in told[-3.0]
+    assert "among those to learn from" in told[3.0]
+    assert all("outside of" in text and "of 3 validations" in text for text in told.values())
+
+
+def test_of_a_metric_that_should_be_low_a_low_value_is_too_good():
+    def at_lsd(low):
+        return healthy(expected={"metric": "lsd", "at": {"200": [low, low + 1]}})
+
+    assert "easier than usual" in str(found(at_lsd(20))["RUN11"])
+    assert "before more time" in str(found(at_lsd(1))["RUN11"])
+
+
+def test_in_the_band_and_outside_of_its_steps_nothing_is_said():
+    assert "RUN11" not in found(off_by(0.0))
+    assert "RUN11" not in found(healthy(expected={"metric": "si_sdr_i", "at": {"7": [90, 99]}}))
 
 
 def young():

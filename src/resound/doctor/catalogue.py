@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from resound.config import read_yaml
-from resound.doctor import data_checks, plan_network_checks, plan_run_checks, probe_checks, run_learning, run_result
+from resound.doctor import (
+    data_checks,
+    plan_network_checks,
+    plan_run_checks,
+    probe_checks,
+    run_learning,
+    run_path,
+    run_result,
+)
 from resound.doctor.check import Check, Moment, listed
 from resound.doctor.finding import Finding, worst_first
 from resound.doctor.settings import DoctorSettings
@@ -25,7 +33,7 @@ BY_MOMENT: dict[Moment, tuple[Check, ...]] = {
     "data": data_checks.CHECKS,
     "plan": in_order(plan_network_checks.CHECKS, plan_run_checks.CHECKS),
     "probe": probe_checks.CHECKS,
-    "run": in_order(run_learning.CHECKS, run_result.CHECKS),
+    "run": in_order(run_learning.CHECKS, run_result.CHECKS, run_path.CHECKS),
 }
 CHECKS = {check.code: check for checks in BY_MOMENT.values() for check in checks}
 

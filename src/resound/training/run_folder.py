@@ -134,12 +134,10 @@ class RunFolder:
         at_steps = [finding for finding in self._findings()["findings"] if "step" in finding]
         self.write_json(FINDINGS, {"findings": [*found, *at_steps], "forced": forced})
 
-    def add_finding(self, finding: dict[str, Any]) -> bool:
-        """Add what was found at a step, and return whether it is the first of its code."""
+    def add_finding(self, finding: dict[str, Any]) -> None:
+        """Add what was found at a step."""
         told = self._findings()
-        is_first = all(each["code"] != finding["code"] for each in told["findings"])
         self.write_json(FINDINGS, {**told, "findings": [*told["findings"], finding]})
-        return is_first
 
     def severities(self) -> list[tuple[str, str]]:
         """Return code and severity of all that was found at steps so far, the worst last."""

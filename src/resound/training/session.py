@@ -17,7 +17,6 @@ import torch
 
 from resound.judging.summary import Summary
 from resound.training.config import RunConfig
-from resound.training.expected import off_the_path
 from resound.training.judge import Judge
 from resound.training.keeper import Keeper
 from resound.training.listening import Listening
@@ -175,9 +174,6 @@ class Session(lightning.Callback):
         mark = " (best so far)" if self.n_without_gain == 0 else ""
         for line in self.judge.told(step, summary, mark):
             self.shown.line(line)
-        finding = off_the_path(self.config.expected, step, metrics)
-        if finding and self.folder.add_finding(vars(finding)):
-            self.shown.line(str(finding))
         self._look(step)
 
     def _look(self, step: int) -> None:
