@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from resound.doctor.finding import Finding
 from resound.doctor.report import Picture
 from resound.doctor.run_evidence import RunEvidence
+from resound.judging.measures import ALL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Of each code the columns that are drawn; those of the validations where there are such, else those of the steps.
 COLUMNS = {
@@ -22,6 +27,7 @@ COLUMNS = {
     "RUN09": ("loss", "pesq", "stoi", "estoi"),
     "RUN10": ("loss", "grad_norm"),
 }
+FEW = 60  # points, which are marked
 LOGARITHMIC = ("grad_norm", "lr")
 BASELINES = ("unprocessed", "classic", "oracle_mask")
 
@@ -40,22 +46,29 @@ def _curves(run: RunEvidence, code: str) -> bytes:
     from matplotlib.figure import Figure
 
     names = [name for name in COLUMNS.get(code, (run.metric,)) if name in run.validations or name in run.steps]
-    figure = Figure(figsize=(9, 0.6 + 2.0 * max(1, len(names))), layout="constrained", facecolor="white")
-    for axis, name in zip(
-        figure.subplots(max(1, len(names)), 1, sharex=True, squeeze=False)[:, 0], names, strict=False
-    ):
-        table = run.validations if name in run.validations else run.steps
-        axis.plot(
-            table["step"], table[name], color="#3b1f8f", linewidth=1, marker="." if len(table["step"]) < 60 else ""
-        )
-        for baseline in BASELINES if table is run.validations else ():
-            value = run.baseline(baseline, name)
-            if np.isfinite(value):
-                axis.axhline(value, color="#888888", linewidth=0.8, linestyle="--")
-                axis.annotate(baseline, (1, value), xycoords=("axes fraction", "data"), fontsize=8, color="#555555")
-        axis.set_yscale("log" if name in LOGARITHMIC else "linear")
-        axis.set_ylabel(name)
-        axis.set_xlabel("step")
+    n_rows = max(1, len(names))
+    figure = Figure(figsize=(8, 0.6 + 2.2 * n_rows), dpi=110, layout="constrained", facecolor="white")
+    rows = figure.subplots(n_rows, 1, sharex=True, squeeze=False)[:, 0]
+    for axes, name in zip(rows, names, strict=False):
+        _curve(run, name, axes)
+    rows[-1].set_xlabel("step")
     picture = io.BytesIO()
     FigureCanvasAgg(figure).print_png(picture)
     return picture.getvalue()
+
+
+def _curve(run: RunEvidence, name: str, axes: Axes) -> None:
+    """Draw a column over the steps; of a validation's metric also what the baselines have."""
+    table = run.validations if name in run.validations else run.steps
+    marker = "." if len(table["step"]) < FEW else ""
+    axes.plot(table["step"], table[name], color="#3b1f8f", linewidth=1, marker=marker)
+    for baseline in BASELINES if table is run.validations else ():
+        value = run.baseline(baseline, name)
+        if np.isfinite(value):
+            axes.axhline(value, color="#888888", linewidth=0.8, linestyle="--")
+            place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
+            axes.annotate(" " + baseline.replace("_", " "), (1, value), fontsize=8, color="#555555", **place)
+    axes.set_yscale("log" if name in LOGARITHMIC else "linear")
+    measure = ALL.get(name)
+    axes.set_ylabel(", ".join(filter(None, [measure.title, measure.unit])) if measure else name.replace("_", " "))
+    axes.spines[["top", "right"]].set_visible(False)
