@@ -77,3 +77,15 @@ def test_the_receptive_field_is_reached_somewhere_between_the_decimations(config
 def test_impossible_sizes_are_told(config, message):
     with pytest.raises(ConfigError, match=message):
         build("wave_u_net", **config)
+
+
+def test_the_signal_is_not_lost_among_biases_at_first():
+    torch.manual_seed(0)
+    network = build("wave_u_net", n_levels=7, extra_filters=12)
+    levels = []
+    for part in (*network.down, network.bottom, *network.up):
+        part.register_forward_hook(
+            lambda _, __, out: levels.append(float(out.detach().std(dim=-1).square().mean().sqrt()))
+        )
+    network(0.1 * torch.randn(2, 1, 8192))
+    assert len(levels) == 15 and all(0.03 < level < 0.3 for level in levels), levels

@@ -112,20 +112,14 @@ def train(
     say = LogAndShow(shown, run)
     ready = processes.after_first(lambda: make_ready(config, run, say, processes, resume, force, checks))
     if processes.is_first:
-        if not resume:
-            run.create()
-        run.begin_session(list(command) or sys.argv)
-        found = [vars(finding) for finding in ready.findings]
-        run.write_findings(found, list(force))
-        run.write_json("baselines.json", {name: each.to_json() for name, each in ready.judge.baselines.items()})
-    n_done, keeper, task = ready.n_done, ready.keeper, ready.task
-    tracked = TrackedRun(folder, settings_of(config), n_done)
+        begin(run, ready, resume, force, command)
+    tracked = TrackedRun(folder, settings_of(config), ready.n_done)
     tracker = open_tracker(config.tracker if processes.is_first else "none", tracked, say.line)
     with stoppable(say.line) as stop, one_voice():
         session = Session(
             config,
             run,
-            keeper,
+            ready.keeper,
             ready.judge,
             ready.listening,
             tracker,
@@ -136,14 +130,28 @@ def train(
             after_validation,
         )
         try:
-            fit(task, session, loader_of(ready.dataset, config, n_done, processes), config, processes)
+            fit(ready.task, session, loader_of(ready.dataset, config, ready.n_done, processes), config, processes)
         finally:
             close(tracker, folder)
-    say.line(f"{session.outcome.reason}; {counted(session.outcome.n_steps, 'step')} in all")
-    if config.checkpoints.average and session.outcome.is_finished:
-        say.line(keep_average(keeper, task.network, ready.judge, run))
+    end(run, ready, session.outcome, config, say)
     processes.leave()
     return session.outcome
+
+
+def begin(run: RunFolder, ready: Ready, resume: bool, force: Sequence[str], command: Sequence[str]) -> None:
+    """Write down what is known before the first step: config, command, findings and baselines."""
+    if not resume:
+        run.create()
+    run.begin_session(list(command) or sys.argv)
+    run.write_findings([vars(finding) for finding in ready.findings], list(force))
+    run.write_json("baselines.json", {name: each.to_json() for name, each in ready.judge.baselines.items()})
+
+
+def end(run: RunFolder, ready: Ready, outcome: Outcome, config: RunConfig, say: LogAndShow) -> None:
+    """Tell how a run ended, and keep the average of its best checkpoints where that is asked for and better."""
+    say.line(f"{outcome.reason}; {counted(outcome.n_steps, 'step')} in all")
+    if config.checkpoints.average and outcome.is_finished:
+        say.line(keep_average(ready.keeper, ready.task.network, ready.judge, run))
 
 
 @dataclass
