@@ -75,7 +75,7 @@ class Timbre(Network):
         self.down = nn.ModuleList(Down(narrow, wide, kernel, stride) for narrow, wide, stride in levels)
         self.gru = nn.GRU(widths[-1], widths[-1], config.gru_layers, batch_first=True)
         self.up = nn.ModuleList(Up(wide, narrow, kernel, stride) for narrow, wide, stride in reversed(levels))
-        # Begins near to what it was given.  No weight norm: what turns slower than it shrinks goes to zero, and stays there.
+        # Begins near to what it was given.  No weight norm: its gain would be at zero before its direction is right.
         self.leave = nn.Linear(widths[0], kernel, bias=False)
         nn.init.uniform_(self.leave.weight, -0.1 / math.sqrt(widths[0]), 0.1 / math.sqrt(widths[0]))
 

@@ -84,7 +84,7 @@ class WaveUNet(Network):
         """Draw weights that keep the power of the signal from level to level (He et al. 2015), and no biases.
 
         torch's own halve it at each level and add biases as large as speech: after seven levels the signal is 25 dB
-        below them, and the lower half of the network learns next to nothing.  The original has no biases at first either.
+        below them, and the lower half of the network learns next to nothing.  Nor has the original biases at first.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv1d):
