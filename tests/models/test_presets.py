@@ -16,7 +16,7 @@ PUBLISHED = {
     "demucs64": 33_533_569,
     "film-paper": 71_408_196,
     "film-prototype": 1_880_388,
-    "timbre": 3_505_863,
+    "timbre": 3_505_856,
 }
 
 
