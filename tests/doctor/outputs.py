@@ -74,7 +74,7 @@ def healthy(clean: Sequence[np.ndarray], snr_db: float = 5.0, rate: int = RATE) 
 
 
 @lru_cache(maxsize=8)
-def speech(n: int = 4, seconds: float = 2.5, snr_db: float = 5.0) -> Three:
+def speech(n: int = 3, seconds: float = 2.5, snr_db: float = 5.0) -> Three:
     return healthy(clean_sounds(n, seconds), snr_db)
 
 

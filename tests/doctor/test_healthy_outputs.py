@@ -60,15 +60,15 @@ def narrow_before():
 OUTPUTS = {
     "speech at 5 dB": speech,
     "speech at -5 dB": lambda: healthy(clean_sounds(3, 2.0), -5.0),
-    "music": lambda: healthy(music_sounds(3, 4.0)),
+    "music": lambda: healthy(music_sounds(2, 3.0)),
     "8 kHz": lambda: healthy(clean_sounds(3, 2.0, 8000), rate=8000),
-    "48 kHz": lambda: healthy(clean_sounds(3, 2.0, 48000), rate=48000),
+    "48 kHz": lambda: healthy(clean_sounds(2, 2.0, 48000), rate=48000),
     "half a second": lambda: Three(
         *([s[16000:24000] for s in side] for side in (speech().clean, speech().degraded, speech().enhanced))
     ),
     "quiet": quiet,
     "many levels": other_levels,
-    "the classic chain": lambda: by_classic(clean_sounds(2, 6.0), 15.0),
+    "the classic chain": lambda: by_classic(clean_sounds(2, 4.0), 15.0),
     "reverberant": reverberant,
     "narrow before": narrow_before,
     "already clean": already_clean,
@@ -76,8 +76,13 @@ OUTPUTS = {
 }
 
 
-@pytest.mark.parametrize("has_clean", [True, False])
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_healthy_outputs_are_left_alone(tmp_path, name, has_clean):
-    findings = findings_of(OUTPUTS[name]().evidence(tmp_path, has_clean=has_clean))
+def test_healthy_outputs_are_left_alone(tmp_path, name):
+    findings = findings_of(OUTPUTS[name]().evidence(tmp_path))
+    assert not findings, findings
+
+
+@pytest.mark.parametrize("name", ["speech at -5 dB", "music", "many levels", "the classic chain", "reverberant"])
+def test_healthy_outputs_are_left_alone_without_a_clean_side(tmp_path, name):
+    findings = findings_of(OUTPUTS[name]().evidence(tmp_path, has_clean=False))
     assert not findings, findings

@@ -7,8 +7,10 @@ import pytest
 import scipy.signal
 import soundfile
 
-from doctor.outputs import Three, evidence_in, findings_of, healthy, moved, speech, write_three
+from doctor.outputs import Three, evidence_in, findings_of, healthy, masked, moved, speech, write_three
 from doctor.sets import RATE, clean_sounds, with_noise
+from resound.doctor.seams import find_seams, jumps_of
+from resound.doctor.settings import DoctorSettings
 
 
 def found(three: Three, folder, code, *, has_clean=True):
@@ -25,7 +27,7 @@ def syllables_lost(sound, share, seed=0):
     return np.repeat(gains, n)[: len(sound)] * sound
 
 
-@pytest.mark.parametrize(("share", "severity"), [(0.65, "warning"), (0.8, "warning"), (0.97, "error")])
+@pytest.mark.parametrize(("share", "severity"), [(0.65, "warning"), (0.8, "warning"), (0.9, "error")])
 @pytest.mark.parametrize("has_clean", [True, False])
 def test_over_suppression_is_named(tmp_path, share, severity, has_clean):
     three = speech(snr_db=10.0).with_output(lambda sound: syllables_lost(sound, share))
@@ -40,11 +42,11 @@ def test_doing_nothing_is_named(tmp_path, kept, severity, has_clean):
     assert found(replace(three, enhanced=enhanced), tmp_path, "OUT02", has_clean=has_clean).severity == severity
 
 
-@pytest.mark.parametrize("gain_db", [2, -4, 12])
+@pytest.mark.parametrize(("gain_db", "severity"), [(2, "warning"), (-4, "warning"), (-30, "error")])
 @pytest.mark.parametrize("has_clean", [True, False])
-def test_another_level_is_named(tmp_path, gain_db, has_clean):
+def test_another_level_is_named(tmp_path, gain_db, severity, has_clean):
     three = speech().with_output(lambda sound: 10 ** (gain_db / 20) * sound)
-    assert found(three, tmp_path, "OUT03", has_clean=has_clean).severity == "warning"
+    assert found(three, tmp_path, "OUT03", has_clean=has_clean).severity == severity
 
 
 def test_levels_of_each_recording_by_itself_are_named(tmp_path):
@@ -93,19 +95,42 @@ SEAMS = {
 }
 
 
+@pytest.fixture(scope="module")
+def long_evidence(tmp_path_factory):
+    """What doctor sees of healthy outputs of 24 s."""
+    return speech(3, 24.0).evidence(tmp_path_factory.mktemp("long"))
+
+
+def test_long_healthy_outputs_have_no_seams(long_evidence):
+    assert findings_of(long_evidence) == {}
+
+
 @pytest.mark.parametrize("name", SEAMS)
-def test_seams_are_named_and_their_distance_found(tmp_path, name):
+def test_seams_are_named_and_their_distance_found(long_evidence, name):
     period_seconds, harm = SEAMS[name]
-    three = speech(3, 24.0).with_output(harm)
-    evidence = three.evidence(tmp_path)
+    three = speech(3, 24.0)
+    jumps = [jumps_of(one, harm(other), RATE) for one, other in zip(three.degraded, three.enhanced, strict=True)]
+    outputs = [replace(facts, jumps=own) for facts, own in zip(long_evidence.outputs, jumps, strict=True)]
+    evidence = replace(long_evidence, outputs=outputs)
     assert "OUT05" not in findings_of(evidence, ignore=("OUT05",))
     assert findings_of(evidence)["OUT05"].value == pytest.approx(period_seconds, rel=0.01)
 
 
+@pytest.mark.parametrize("beat_seconds", [0.5, 0.25])
+def test_a_beat_of_the_recording_is_no_seam(beat_seconds):
+    """Drums under noise: what removes the noise lets each beat pass, and so changes its gain at each."""
+    n, rng = round(beat_seconds * RATE), np.random.default_rng(3)
+    beat = rng.standard_normal(n) * np.exp(-np.arange(n) / 800)
+    clean = np.tile(beat, round(20 / beat_seconds))
+    degraded = clean + 0.05 * rng.standard_normal(len(clean))
+    found = find_seams([jumps_of(degraded, masked(degraded, clean, RATE), RATE)])
+    assert found.strength < DoctorSettings().output.seam_strength
+
+
 @pytest.mark.parametrize(("lost_db", "severity"), [(4, "warning"), (8, "warning"), (20, "error")])
 def test_muted_quiet_recordings_are_named(tmp_path, lost_db, severity):
-    quiet = speech(8)
-    gains_db = np.linspace(0, -30, 8)
+    quiet = speech(6)
+    gains_db = np.linspace(0, -30, 6)
     sides = [
         [10 ** (g / 20) * s for g, s in zip(gains_db, side, strict=True)] for side in (quiet.clean, quiet.degraded)
     ]
@@ -113,17 +138,17 @@ def test_muted_quiet_recordings_are_named(tmp_path, lost_db, severity):
     assert found(Three(*sides, lost), tmp_path, "OUT06").severity == severity
 
 
-@pytest.mark.parametrize(("n_worse", "severity"), [(1, "warning"), (2, "warning"), (4, "error")])
+@pytest.mark.parametrize(("n_worse", "severity"), [(1, "warning"), (2, "error"), (3, "error")])
 def test_recordings_that_get_worse_are_named(tmp_path, n_worse, severity):
     three = speech()
     noisier = with_noise(three.degraded, 3)
     three = replace(three, enhanced=[*noisier[:n_worse], *three.enhanced[n_worse:]])
     finding = found(three, tmp_path, "OUT07")
-    assert finding.severity == severity and finding.value == n_worse / 4
-    assert all(f"take{number} by" in finding.message for number in range(min(3, n_worse)) if n_worse < 4)
+    assert finding.severity == severity and finding.value == pytest.approx(n_worse / 3, abs=1e-3)
+    assert all(f"take{number} by" in finding.message for number in range(n_worse))
 
 
-@pytest.mark.parametrize(("below_db", "n", "severity"), [(4, 1, "warning"), (6, 2, "error"), (12, 4, "error")])
+@pytest.mark.parametrize(("below_db", "n", "severity"), [(4, 1, "warning"), (6, 2, "error"), (12, 3, "error")])
 def test_clipping_is_named(tmp_path, below_db, n, severity):
     def clip(sound):
         limit = np.abs(sound).max() * 10 ** (-below_db / 20)

@@ -9,7 +9,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from resound.doctor.check import Check, Found
-from resound.doctor.finding import Finding
+from resound.doctor.finding import Finding, Severity
 from resound.doctor.output_evidence import LevelPoint, OutputEvidence, OutputFacts
 from resound.doctor.output_measures import Change
 from resound.doctor.output_settings import OutputThresholds
@@ -21,12 +21,13 @@ N_NAMED = 3
 MOST_CHANCE = 0.01  # of a rank correlation between level and change
 LEAST_POINTS = 6
 
+Low = tuple[float | None, OutputFacts]  # a recording with its SI-SDR
+
 
 def suppressed(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
     """OUT01: what is wanted came out much quieter."""
     limits = thresholds.output
-    told = [(change.level_db, each) for each, change in evidence.changes if _may_be_suppressed(change)]
-    falls = [(-level_db, each) for level_db, each in told if level_db is not None]
+    falls = [(-(change.level_db or 0.0), each) for each, change in evidence.changes if not _is_even(change, limits)]
     fallen = [(fall, each) for fall, each in falls if fall > limits.suppression_db]
     if not fallen or len(fallen) <= limits.suppression_share * len(evidence.changes):
         return None
@@ -36,7 +37,8 @@ def suppressed(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
     return Finding(
         "OUT01",
         "error" if is_grave else "warning",
-        f"{of} falls by {middle:.1f} dB in {len(fallen)} of {counted(len(evidence.changes), 'recording')} (median): "
+        f"{of} falls by {middle:.1f} dB (median), unevenly, in {len(fallen)} of "
+        f"{counted(len(evidence.changes), 'recording')}: "
         f"{_named(fallen, ' by {:.1f} dB')}",
         round(middle, 2),
         limits.suppression_db,
@@ -46,8 +48,9 @@ def suppressed(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
     )
 
 
-def _may_be_suppressed(change: Change) -> bool:
-    return change.level_db is not None and not change.is_scaled
+def _is_even(change: Change, limits: OutputThresholds) -> bool:
+    """Tell whether a change of level is that of a gain, the same in all loud frames."""
+    return change.spread_db is None or change.spread_db < limits.even_db
 
 
 def did_nothing(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
@@ -94,23 +97,25 @@ def _is_idle(change: Change, limits: OutputThresholds) -> bool:
 def other_level(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
     """OUT03: the output is louder or quieter."""
     limit = thresholds.output.level_db
-    levels = np.array([change.level_db for _, change in evidence.changes if change.level_db is not None])
-    if not len(levels):
+    told = [(change.level_db, change) for _, change in evidence.changes if change.level_db is not None]
+    levels = np.array([level for level, change in told if level > 0 or _is_even(change, thresholds.output)])
+    if not len(levels) or len(levels) < len(told) / 2:  # what falls unevenly is OUT01's
         return None
     middle, (low, high) = float(np.median(levels)), np.quantile(levels, [0.05, 0.95])
     spread = float(np.median(np.abs(levels - middle)))
     if abs(middle) <= limit and spread <= limit:
         return None
     if spread > limit and spread > abs(middle) / 3:
-        told = f"each recording comes out at another level: {low:+.1f} to {high:+.1f} dB against the input"
+        message = f"each recording comes out at another level: {low:+.1f} to {high:+.1f} dB against the input"
         remedy, value = "keep each recording's own level: something normalises them one by one", spread
     else:
-        told = (
+        message = (
             f"what is wanted comes out {abs(middle):.1f} dB {'louder' if middle > 0 else 'quieter'} (5th to 95th "
             f"percentile {low:+.1f} to {high:+.1f} dB)"
         )
         remedy, value = f"multiply the output by {10 ** (-middle / 20):.3g}, or find what normalises it", middle
-    return Finding("OUT03", "warning", told, round(value, 2), limit, remedy, evidence.where)
+    severity: Severity = "error" if middle <= -thresholds.output.grave_fall_db else "warning"
+    return Finding("OUT03", severity, message, round(value, 2), limit, remedy, evidence.where)
 
 
 def late(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
@@ -224,7 +229,8 @@ def worse(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
     """OUT07: recordings came out worse than they went in."""
     limits = thresholds.output
     good = limits.good_enough_db
-    gains = [(min(after, good) - min(before, good), each) for each, (before, after) in evidence.scored]
+    own = [(each, scores) for each, scores in evidence.scored if not evidence.is_foreign(each)]
+    gains = [(min(after, good) - min(before, good), each) for each, (before, after) in own]
     lost = sorted(((gain, each) for gain, each in gains if gain < -limits.worse_db), key=lambda one: one[0])
     share = len(lost) / max(1, len(gains))
     if not lost or share <= limits.worse_share:
@@ -293,32 +299,46 @@ def narrow(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
 
 def foreign(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
     """OUT10: the scores are so low that reference or output cannot belong to the recording."""
-    limits, scores = thresholds.output, {id(each): both for each, both in evidence.scored}
-    kinds: dict[str, list[tuple[float, OutputFacts]]] = {}
-    verdicts = zip(evidence.outputs, evidence.references.verdicts, evidence.keeps.verdicts, strict=True)
-    for each, reference, kept in verdicts:
-        before, after = scores.get(id(each), (0.0, 0.0))
-        if after < limits.impossible_db:
-            kind = _why_so_low(reference, kept, before < limits.impossible_db, thresholds.data.grave_shift_ms)
-            kinds.setdefault(kind, []).append((after, each))
-    kinds.pop("", None)
+    limits, kinds = thresholds.output, _foreign_kinds(evidence, thresholds)
     n_low = sum(map(len, kinds.values()))
-    if not n_low or n_low <= limits.impossible_share * len(scores):
+    if not n_low or n_low <= limits.impossible_share * len(evidence.outputs):
         return None
     kind = max(kinds, key=lambda name: len(kinds[name]))
     told, remedy = FOREIGN[kind]
-    share = n_low / len(scores)
-    middle = float(np.median([score for score, _ in kinds[kind]]))
+    share = n_low / len(evidence.outputs)
+    scores = [score for score, _ in kinds[kind] if score is not None]
+    low = f"{np.median(scores):.0f} dB SI-SDR (median), and " if scores else ""
+    names = [each.name for _, each in kinds[kind]]
     return Finding(
         "OUT10",
         "error" if share >= 0.5 and kind != "unsure" else "warning",
-        f"{n_low} of {counted(len(scores), 'recording')} score {middle:.0f} dB SI-SDR (median), {told}: "
-        f"{_named(kinds[kind], ' {:.0f} dB')}",
+        f"{n_low} of {counted(len(evidence.outputs), 'recording')}: {low}{told}: {', '.join(names[:N_NAMED])}"
+        + (" ..." if len(names) > N_NAMED else ""),
         round(share, 4),
         limits.impossible_db,
         remedy,
         evidence.where,
     )
+
+
+def _foreign_kinds(evidence: OutputEvidence, thresholds: Thresholds) -> dict[str, list[Low]]:
+    """Return recordings whose score is impossible, each with it, by the keys of `FOREIGN`.
+
+    Without a clean side there is no score, and only outputs of other recordings can be told.
+    """
+    limit, scores = thresholds.output.impossible_db, {id(each): both for each, both in evidence.scored}
+    kinds: dict[str, list[Low]] = {}
+    verdicts = zip(evidence.outputs, evidence.references.verdicts, evidence.keeps.verdicts, strict=True)
+    for each, reference, kept in verdicts:
+        before, after = scores.get(id(each), (None, None))
+        kind = ""
+        if before is not None and after is not None and after < limit:
+            kind = _why_so_low(reference, kept, before < limit, thresholds.data.grave_shift_ms)
+        elif evidence.is_foreign(each):
+            kind = "output"
+        if kind:
+            kinds.setdefault(kind, []).append((after, each))
+    return kinds
 
 
 def _why_so_low(reference: Verdict, kept: Verdict, was_low: bool, shift_ms: float) -> str:
@@ -334,19 +354,19 @@ def _why_so_low(reference: Verdict, kept: Verdict, was_low: bool, shift_ms: floa
 
 FOREIGN = {
     "reference": (
-        "and their clean and degraded sides are two recordings (DATA01)",
+        "their clean and degraded sides are two recordings (DATA01)",
         "do not blame the model: pair clean and degraded files anew; 'resound doctor data' tells which",
     ),
     "shifted": (
-        "and their clean and degraded sides are shifted against each other (DATA02)",
+        "their clean and degraded sides are shifted against each other (DATA02)",
         "do not blame the model: align the clean sides; 'resound doctor data' tells by how much",
     ),
     "output": (
-        "and the output is not the recording that went in, though the clean side is",
+        "the output is not the recording that went in",
         "see that outputs are written under the name of their own input, in its order",
     ),
     "unsure": (
-        "as low before as after; they are too short or noisy to tell whether the clean side belongs to them",
+        "as low before; they are too short or noisy to tell whether the clean side belongs to them",
         "look at the pairs with 'resound doctor data' (DATA01, DATA02) before blaming the model",
     ),
 }
@@ -363,7 +383,7 @@ CHECKS = (
     Check("OUT09", "the upper band is gone", narrow),
     Check("OUT10", "scores are so low that the files cannot belong together", foreign),
 )
-NEED_CLEAN = ("OUT07", "OUT10")
+NEED_CLEAN = ("OUT07",)
 
 
 def not_made(evidence: OutputEvidence, settings: DoctorSettings) -> dict[str, str]:

@@ -85,18 +85,19 @@ class OutputEvidence:
 
     @cached_property
     def measured(self) -> list[OutputFacts]:
-        """Those whose change was measured."""
-        return [each for each in self.outputs if each.change]
+        """Those whose change was measured, and whose output is of the same recording."""
+        return [each for each in self.outputs if each.change and not self.is_foreign(each)]
 
     @cached_property
     def changes(self) -> list[tuple[OutputFacts, Change]]:
         """The same, with the change."""
-        return [(each, each.change) for each in self.outputs if each.change]
+        return [(each, each.change) for each in self.measured if each.change]
 
     @cached_property
     def scored(self) -> list[tuple[OutputFacts, tuple[float, float]]]:
         """Those with a clean side, and their SI-SDR before and after."""
-        return [(each, change.si_sdr_db) for each, change in self.changes if change.si_sdr_db]
+        told = [(each, each.change) for each in self.outputs if each.change]
+        return [(each, change.si_sdr_db) for each, change in told if change.si_sdr_db]
 
     @cached_property
     def references(self) -> Pooled:
@@ -109,9 +110,23 @@ class OutputEvidence:
         return Pooled([each.kept for each in self.outputs], self.unrelated_kept)
 
     @cached_property
+    def _foreign(self) -> set[int]:
+        """The outputs of other recordings: those without likeness, where most are so all that cannot be told."""
+        pooled = self.keeps
+        if not pooled.is_significant:
+            return set()
+        kinds = ("different", "unsure") if pooled.share_different > 0.5 else ("different",)
+        pairs = zip(self.outputs, pooled.verdicts, strict=True)
+        return {id(each) for each, verdict in pairs if verdict.kind in kinds}
+
+    def is_foreign(self, output: OutputFacts) -> bool:
+        """Tell whether an output is of another recording than the one that went in."""
+        return id(output) in self._foreign
+
+    @cached_property
     def seams(self) -> Seams | None:
         """The period at which the gain jumps most."""
-        return find_seams([each.jumps for each in self.outputs if each.jumps])
+        return find_seams([each.jumps for each in self.measured if each.jumps])
 
     @cached_property
     def levels(self) -> list[LevelPoint]:

@@ -23,7 +23,9 @@ SPECTRUM_SECONDS = 0.032
 LOUD = 0.95  # quantile over frames
 RANGE_DB = 60.0  # below the strongest band: what lies deeper is no loss
 CLIFF_BANDS = 4  # of 125 Hz, within which a filter's edge falls
-SCALED_DB = 20.0  # SI-SDR of output against input, above which one is the other times a factor
+FRAME_SECONDS = 0.03
+ACTIVE_DB = 15.0  # below the loudest frame of the clean side: there the change of level must be even
+MOST_FALL_DB = 60.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Change:
 
     removed_db: float  # energy of the difference against the input's, gains aside
     level_db: float | None  # by how much louder what is wanted came out
-    is_scaled: bool  # the output is the input times a factor
+    spread_db: float | None  # of that change over the loud frames: a gain has none, what removes at random much
     noise_fall_db: float | None  # in pauses
     input_pause_db: float | None  # active level of the input above its pauses
     input_dbfs: float
@@ -46,7 +48,7 @@ def change_between(degraded: Samples, enhanced: Samples, clean: Samples | None, 
     return Change(
         removed_db=-likeness_db,
         level_db=level_change_db(degraded, enhanced, clean, sample_rate),
-        is_scaled=likeness_db > SCALED_DB,
+        spread_db=level_spread_db(degraded, enhanced, clean, sample_rate),
         noise_fall_db=apart[0] if apart else None,
         input_pause_db=pause_snr_db(degraded.astype(np.float32), sample_rate),
         input_dbfs=power_db(float(np.mean(np.square(degraded)))) if len(degraded) else -np.inf,
@@ -81,6 +83,31 @@ def level_change_db(degraded: Samples, enhanced: Samples, clean: Samples | None,
     loud = powers[0] >= np.quantile(powers[0], 1 - LOUD_SHARE)
     before_db, after_db = (power_db(float(power[loud].mean())) for power in powers)
     return float(np.clip(after_db - before_db, -100, 100))
+
+
+def level_spread_db(degraded: Samples, enhanced: Samples, clean: Samples | None, sample_rate: int) -> float | None:
+    """Return how unevenly loud frames became louder or quieter, from the 10th to the 90th percentile, in dB.
+
+    With a clean side by its share in each frame, which noise does not touch; else by the power of the loudest tenth.
+    """
+    length = max(1, round(FRAME_SECONDS * sample_rate))
+    n_frames = len(degraded) // length
+    if not n_frames or not degraded.any():
+        return None
+    before, after = (side[: n_frames * length].reshape(n_frames, length) for side in (degraded, enhanced))
+    if clean is not None and clean.any():
+        wanted = clean[: n_frames * length].reshape(n_frames, length)
+        power = np.mean(np.square(wanted), axis=1)
+        loud = power > power.max() * 10 ** (-ACTIVE_DB / 10)
+        shares = [np.abs(np.sum(side[loud] * wanted[loud], axis=1)) for side in (before, after)]
+    else:
+        power = np.mean(np.square(before), axis=1)
+        loud = power >= np.quantile(power, 1 - LOUD_SHARE)
+        shares = [np.sqrt(np.sum(np.square(side[loud]), axis=1)) for side in (before, after)]
+    least = 10 ** (-MOST_FALL_DB / 20)
+    changes_db = 20 * np.log10(np.maximum(shares[1] / np.maximum(shares[0], 1e-20), least))
+    low, high = np.quantile(changes_db, [0.1, 0.9])
+    return float(high - low)
 
 
 def power_db(power: float) -> float:

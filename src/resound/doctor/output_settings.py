@@ -13,10 +13,12 @@ class OutputThresholds(BaseModel):
     suppression_db: float = Field(3.0, gt=0)  # OUT01: by which the level of what is wanted may fall in a file
     suppression_share: float = Field(0.1, ge=0, le=1)  # of the files where it may fall by more
     grave_suppression_db: float = Field(10.0, gt=0)  # of the median: from here on an error
+    even_db: float = Field(4.0, gt=0)  # OUT01, OUT03: spread over the loud frames below which a fall is a gain
     noise_fall_db: float = Field(1.0, ge=0)  # OUT02: less is as good as nothing
     removed_db: float = -40.0  # of the input's energy: where no more is removed the output is the input
     noisy_db: float = 35.0  # active level above the pauses: what is cleaner needs no cleaning
     level_db: float = Field(1.5, gt=0)  # OUT03: of the median; uneven from one file to another by twice as much
+    grave_fall_db: float = Field(20.0, gt=0)  # so much quieter is as good as muted: an error
     delay_ms: float = Field(0.15, ge=0)  # OUT04: from here on a warning
     grave_delay_ms: float = Field(40.0, ge=0)  # ... an error: sound is seen to be late
     stray_delay_ms: float = Field(1.0, ge=0)  # by which a single file may lie beside the usual delay

@@ -166,6 +166,7 @@ def folded(rows: Row, base: int) -> tuple[Row, NDArray]:
 def _described(files: Sequence[Jumps], best: _Peak, periods: NDArray, curve: NDArray) -> Seams:
     period, n_hops = best.period_hops, max(len(each.score) for each in files)
     moments = np.round(np.arange(best.phase_hops, n_hops - 1, period)).astype(int)
+    moments = moments[moments >= EDGE_HOPS]
     half = int(min(period / 2, MOST_PROFILE_HOPS))
     at_seams = [each.gain_db[own] for each in files if len(own := _inside(moments, each))]
     elsewhere = [float(np.mean(each.gain_db[each.is_known])) for each in files if each.is_known.any()]
@@ -176,7 +177,7 @@ def _described(files: Sequence[Jumps], best: _Peak, periods: NDArray, curve: NDA
     ]
     return Seams(
         period * HOP_SECONDS,
-        float(moments[0]) * HOP_SECONDS,
+        float(moments[0]) * HOP_SECONDS if len(moments) else 0.0,
         best.strength,
         float(np.mean(np.concatenate(at_seams)) - np.mean(elsewhere)) if at_seams and elsewhere else 0.0,
         len(moments),
