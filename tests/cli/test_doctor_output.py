@@ -155,3 +155,11 @@ def test_the_classic_chain_is_healthy_and_needs_no_torch(here):
 def test_a_code_is_explained(resound):
     told = resound("doctor", "--explain", "out05").stdout
     assert told.startswith("OUT05: there are seams") and "How to silence it." in told
+
+
+def test_outputs_in_another_order_are_told_and_drawn_without_a_clean_side(here, resound):
+    three = speech(6, 3.0)
+    write_three(here, replace(three, enhanced=three.enhanced[1:] + three.enhanced[:1]))
+    ended = resound("doctor", "output", *SIDES[2:], "--html", "page.html")
+    assert ended.status == 1 and "error    OUT10" in ended.stdout
+    assert "data:image/png;base64,iVBOR" in (here / "page.html").read_text()

@@ -28,7 +28,7 @@ def suppressed(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
     """OUT01: what is wanted came out much quieter."""
     limits = thresholds.output
     falls = [(-(change.level_db or 0.0), each) for each, change in evidence.changes if not _is_even(change, limits)]
-    fallen = [(fall, each) for fall, each in falls if fall > limits.suppression_db]
+    fallen = sorted(((fall, each) for fall, each in falls if fall > limits.suppression_db), key=lambda one: -one[0])
     if not fallen or len(fallen) <= limits.suppression_share * len(evidence.changes):
         return None
     middle = float(np.median([fall for fall, _ in fallen]))

@@ -13,6 +13,7 @@ from resound.doctor.drawing import FIRST, INK, SECOND, png_of
 from resound.doctor.finding import Finding
 from resound.doctor.output_evidence import OutputEvidence
 from resound.doctor.report import Picture
+from resound.doctor.verdict import STRONG
 from resound.dsp.bandwidth import BAND_HZ
 
 Drawing = tuple[str, Callable[[OutputEvidence, Axes], None]]
@@ -63,7 +64,12 @@ def seam_strengths(evidence: OutputEvidence, axes: Axes) -> None:
         xytext=(4, 2),
         textcoords="offset points",
     )
-    axes.set(xlabel="distance of the seams in s", ylabel="strength in deviations", xscale="log", ylim=(0, None))
+    axes.set(
+        xlabel="distance of the seams in s",
+        ylabel="strength in deviations",
+        xscale="log",
+        ylim=(0, 1.2 * found.strength),
+    )
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.legend(frameon=False, loc="upper right")
 
@@ -102,6 +108,23 @@ def scores(evidence: OutputEvidence, axes: Axes) -> None:
     axes.plot(before[~is_worse], after[~is_worse], "o", color=FIRST, alpha=0.7, label="recordings")
     axes.plot(before[is_worse], after[is_worse], "o", color=SECOND, label="that got worse")
     axes.set(xlabel="SI-SDR of the input, dB", ylabel="SI-SDR of the output, dB", xlim=limits, ylim=limits)
+    axes.legend(frameon=False)
+
+
+def likenesses(evidence: OutputEvidence, axes: Axes) -> None:
+    """Draw how alike the sides of each recording are: the peaks of their correlation."""
+    sides = {
+        "clean and input": [each.reference.strength for each in evidence.outputs if each.reference],
+        "input and output": [each.kept.strength for each in evidence.outputs if each.kept],
+    }
+    highest = max([20.0, *(value for values in sides.values() for value in values)])
+    bins = np.geomspace(2.0, highest * 1.05, 40).tolist()
+    for (label, values), colour in zip(sides.items(), (SECOND, FIRST), strict=True):
+        if values:
+            axes.hist(values, bins, color=colour, alpha=0.7, label=label)
+    axes.axvline(STRONG, color=INK, linestyle=":")
+    axes.set(xlabel="peak of the correlation in deviations", ylabel="recordings", xscale="log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.legend(frameon=False)
 
 
@@ -149,5 +172,5 @@ DRAWN: dict[str, tuple[Drawing, ...]] = {
     "OUT07": (("Each recording before and after", scores),),
     "OUT08": (("Samples that clip", clipped),),
     "OUT09": (("Spectra of the loud frames", spectra),),
-    "OUT10": (("Each recording before and after", scores),),
+    "OUT10": (("How alike the sides are; right of the dotted line they are the same recording", likenesses),),
 }

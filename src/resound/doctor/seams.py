@@ -90,6 +90,8 @@ def jumps_of(degraded: Samples, enhanced: Samples, sample_rate: int) -> Jumps:
 def find_seams(files: Sequence[Jumps]) -> Seams | None:
     """Return the period that the jumps of all files have most in common; None where they are too short for any."""
     n_hops = max((len(each.score) for each in files), default=0)
+    if not any(each.is_known.any() for each in files):
+        return None
     sums = np.zeros((3, n_hops), np.float32)
     for each in files:
         sums[:, : len(each.score)] += np.stack([each.score, each.own, each.is_known])
