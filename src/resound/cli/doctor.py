@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resound.cli import doctor_output
+from resound.cli.doctor_options import (
+    AsJson,
+    Html,
+    Ignore,
+    Select,
+    Set,
+    Verbose,
+    conclude,
+    progress_bar,
+    recordings_in,
+    settings_from,
+    status_2,
+)
+
 if TYPE_CHECKING:
-    from resound.doctor.report import Picture, Report
-    from resound.doctor.settings import DoctorSettings
+    from resound.doctor.report import Picture
     from resound.doctor.training_data import TrainingData
 
 app = typer.Typer(
     help="Name what is wrong with data, plans, runs and results. Exit status 0: no error, 1: errors, 2: could not run.",
     rich_markup_mode=None,
 )
-# What every command here takes.
-Select = Annotated[
-    list[str] | None, typer.Option("--select", metavar="CODE", help="Only these checks: DATA01, or DATA. Repeatable.")
-]
-Ignore = Annotated[list[str] | None, typer.Option("--ignore", metavar="CODE", help="Not these checks. Repeatable.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A threshold, such as data.dc_level=0.02. Repeatable."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")]
-Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures as well.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show all findings, however many screens.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -50,39 +50,6 @@ def explain(
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-
-
-@contextmanager
-def status_2() -> Iterator[None]:
-    """Tell an error of the user in one line, with exit status 2: 1 says that doctor found errors."""
-    from resound.errors import ResoundError, one_line
-
-    try:
-        yield
-    except ResoundError as error:
-        print(f"resound: {one_line(error)}", file=sys.stderr)
-        raise typer.Exit(2) from None
-
-
-def settings_from(
-    select: Sequence[str] | None,
-    ignore: Sequence[str] | None,
-    words: Sequence[str] | None,
-    own: dict[str, Any] | None = None,
-) -> DoctorSettings:
-    """Return the settings of a ``doctor:`` section, changed by the command line.  Raises `ConfigError`."""
-    from resound.config import set_dotted, validated
-    from resound.doctor.catalogue import check_codes
-    from resound.doctor.settings import DoctorSettings
-
-    values = dict(own or {})
-    for word in words or ():
-        set_dotted(values, word)
-    values |= {"select": [*select]} if select else {}
-    values |= {"ignore": [*values.get("ignore", ()), *ignore]} if ignore else {}
-    settings = validated(DoctorSettings, values, "doctor")
-    check_codes(settings)
-    return settings
 
 
 @app.command("plan")
@@ -161,25 +128,6 @@ def run_command(
         report = Report(evidence.where, run_checks("run", evidence, settings), count_of("run", settings))
         draw = partial(run_pictures, evidence, report.findings)
         conclude(report, as_json=as_json, is_verbose=is_verbose, page=page, draw=draw)
-
-
-def conclude(
-    report: Report,
-    *,
-    as_json: bool,
-    is_verbose: bool,
-    page: Path | None = None,
-    draw: Callable[[], Sequence[Picture]] | None = None,
-) -> None:
-    """Print a report, write its page, and end with its status."""
-    if page is not None:
-        from resound.audio.atomic import atomic_file
-
-        text = report.html(draw() if draw else ())
-        with atomic_file(page, overwrite=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    typer.echo(report.json() if as_json else report.text(is_verbose=is_verbose))
-    raise typer.Exit(report.status)
 
 
 @app.command("data")
@@ -280,20 +228,5 @@ def training_to_look_at(
         return data_of(run_config, targets), run_config.doctor.model_dump(exclude_unset=True)
 
 
-def recordings_in(place: Path) -> list[Path]:
-    """Return a recording, or those of a folder.  Raises `InputError`."""
-    from resound.mixing.pairs import files_by_name
-
-    return list(files_by_name(place).values()) if place.is_dir() else [place]
-
-
-@contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Give what shows how many things are done: a bar on a terminal, nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from resound.cli.progress import CountBar
-
-    with CountBar(what) as bar:
-        yield bar.advance
+app.command("output")(doctor_output.output_command)
+app.command("model")(doctor_output.model_command)

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from resound.config import read_yaml
 from resound.doctor import (
     data_checks,
+    output_checks,
     plan_network_checks,
     plan_run_checks,
     probe_checks,
@@ -34,6 +35,7 @@ BY_MOMENT: dict[Moment, tuple[Check, ...]] = {
     "plan": in_order(plan_network_checks.CHECKS, plan_run_checks.CHECKS),
     "probe": probe_checks.CHECKS,
     "run": in_order(run_learning.CHECKS, run_result.CHECKS, run_path.CHECKS),
+    "output": output_checks.CHECKS,
 }
 CHECKS = {check.code: check for checks in BY_MOMENT.values() for check in checks}
 
@@ -102,6 +104,8 @@ def explained(code: str) -> str:
 
 def silencing(code: str) -> str:
     """Return how a check is switched off."""
+    if moment_of(code) == "output":
+        return f"Give --ignore {code}, or another threshold with --set output.NAME=VALUE."
     return (
         f"Give --ignore {code}, or write 'doctor: {{ignore: [{code}]}}' in the training's file; "
         f"'resound train --force {code}' trains all the same and records that it was forced."

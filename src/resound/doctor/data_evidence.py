@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ N_UNRELATED = 2  # pairs put together wrongly, for each true one
 HEADERS_AT_ONCE = 64
 
 Progress = Callable[[int, int], None]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def evidence_of_pairs(
     )
 
 
-def drawn_from(items: Sequence[Pair], settings: DoctorSettings) -> tuple[list[Pair], list[Pair]]:
+def drawn_from(items: Sequence[Item], settings: DoctorSettings) -> tuple[list[Item], list[Item]]:
     """Return the items that are decoded, drawn by the seed, and the others; both in their order."""
     if len(items) <= settings.n_files:
         return list(items), []

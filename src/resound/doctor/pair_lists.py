@@ -53,7 +53,7 @@ def pairs_between(clean: Path, degraded: Path) -> PairList:
             "lists (CSV with the columns clean and degraded, or Kaldi scp)"
         )
     pairs = [Pair(name, sides["clean"][name], sides["degraded"][name]) for name in names]
-    notes = [*_alone(sides["clean"], names, clean), *_alone(sides["degraded"], names, degraded)]
+    notes = [*without_partner(sides["clean"], names, clean), *without_partner(sides["degraded"], names, degraded)]
     return PairList(pairs, notes)
 
 
@@ -74,7 +74,7 @@ def files_of(place: Path, side: str) -> dict[str, Path]:
     return {name: _beside(place, file) for name, file in found.items()}
 
 
-def _alone(files: dict[str, Path], names: list[str], place: Path) -> list[str]:
+def without_partner(files: dict[str, Path], names: list[str], place: Path) -> list[str]:
     """Return a note that names the files of a side without a partner."""
     alone = sorted(files.keys() - set(names))
     if not alone:

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from resound.doctor.data_evidence import DataEvidence
+from resound.doctor.drawing import FIRST, SECOND, png_of
 from resound.doctor.finding import Finding
 from resound.doctor.report import Picture
 
-INK, FIRST, SECOND = "#333333", "#4527a0", "#c77800"
 N_CURVES = 12
 
 
 def pictures_of(evidence: DataEvidence, findings: Sequence[Finding]) -> list[Picture]:
     """Return a picture for each finding that one proves."""
     codes = dict.fromkeys(finding.code for finding in findings)
-    return [Picture(code, title, drawn(evidence, draw)) for code in codes for title, draw in DRAWN.get(code, ())]
-
-
-def drawn(evidence: DataEvidence, draw: Callable[[DataEvidence, Axes], None]) -> bytes:
-    """Return a PNG."""
-    figure = Figure(figsize=(8, 3.2), dpi=110, layout="constrained", facecolor="white")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    draw(evidence, axes)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=INK)
-    out = io.BytesIO()
-    canvas.print_png(out)
-    return out.getvalue()
+    return [
+        Picture(code, title, png_of(partial(draw, evidence))) for code in codes for title, draw in DRAWN.get(code, ())
+    ]
 
 
 def correlation_curves(evidence: DataEvidence, axes: Axes) -> None:

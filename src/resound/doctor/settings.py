@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from resound.doctor.output_settings import OutputThresholds
 from resound.doctor.plan_settings import PlanThresholds, ProbeThresholds
 from resound.doctor.run_settings import RunThresholds
 
@@ -65,6 +66,7 @@ class Thresholds(_Settings):
     plan: PlanThresholds = PlanThresholds()
     probe: ProbeThresholds = ProbeThresholds()
     run: RunThresholds = RunThresholds()
+    output: OutputThresholds = OutputThresholds()
 
 
 class DoctorSettings(Thresholds):

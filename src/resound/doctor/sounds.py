@@ -64,15 +64,17 @@ def look_at_header(path: Path, side: str) -> FileFacts:
     return FileFacts(path, side, fault, form.sample_rate, form.n_samples or 0, form.n_channels)
 
 
-def look_at_file(path: Path, side: str, *, start_seconds: float | None = None) -> tuple[FileFacts, Audio]:
-    """Return what a file holds, and at most 20 s of it, ``(channel, time)``, out of the middle unless said where."""
+def look_at_file(
+    path: Path, side: str, *, start_seconds: float | None = None, most_seconds: float = READ_SECONDS
+) -> tuple[FileFacts, Audio]:
+    """Return what a file holds, and some of it, ``(channel, time)``, out of the middle unless said where."""
     empty = np.zeros((1, 0), np.float32)
     header = look_at_header(path, side)
     if not header.n_samples and header.fault:
         return header, empty
-    start = max(0.0, (header.seconds - READ_SECONDS) / 2) if start_seconds is None else start_seconds
+    start = max(0.0, (header.seconds - most_seconds) / 2) if start_seconds is None else start_seconds
     try:
-        with open_reader(path, start_seconds=start, duration_seconds=READ_SECONDS) as reader:
+        with open_reader(path, start_seconds=start, duration_seconds=most_seconds) as reader:
             blocks = list(reader.blocks(1 << 18))
             fault = _fault(reader.warnings, path)
     except InputError as error:
