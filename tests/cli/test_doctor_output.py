@@ -152,6 +152,12 @@ def test_the_classic_chain_is_healthy_and_needs_no_torch(here):
     assert told.splitlines()[-2:] == ["nothing found by 10 checks: classic on 2 recordings", "status 0 False"]
 
 
+def test_recordings_may_come_as_a_shell_lists_them(here, resound):
+    write_three(here, speech(2, 4.0, 15.0))
+    ended = resound("doctor", "model", "classic", "--on", "degraded/take0.wav", "degraded/take1.wav")
+    assert ended.status == 0 and ended.stdout.endswith("classic on 2 recordings\n")
+
+
 def test_a_code_is_explained(resound):
     told = resound("doctor", "--explain", "out05").stdout
     assert told.startswith("OUT05: there are seams") and "How to silence it." in told

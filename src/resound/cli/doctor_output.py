@@ -61,7 +61,8 @@ def output_command(
 
 def model_command(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="auto, classic, a folder, a run, or an .onnx.")],
-    on: Annotated[list[Path], typer.Option("--on", metavar="RECORDING|DIR", help="What to try it on. Repeatable.")],
+    on: Annotated[list[Path], typer.Option("--on", metavar="RECORDING|DIR", help="What to try it on; several, too.")],
+    more: Annotated[list[Path] | None, typer.Argument(metavar="RECORDING", help="More, as * gives them.")] = None,
     select: Select = None,
     ignore: Ignore = None,
     words: Set = None,
@@ -77,7 +78,7 @@ def model_command(
         from resound.doctor.model_evidence import evidence_of_model
 
         settings = settings_from(select, ignore, words)
-        recordings = [recording for place in on for recording in recordings_in(place)]
+        recordings = [recording for place in (*on, *(more or ())) for recording in recordings_in(place)]
         with progress_bar("tried") as progress:
             evidence = evidence_of_model(model, recordings, settings, progress=progress)
         tell(evidence, settings, as_json=as_json, page=page, is_verbose=is_verbose)
