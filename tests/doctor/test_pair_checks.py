@@ -44,6 +44,17 @@ def test_pairs_of_two_recordings_are_named(tmp_path, n_wrong, severity):
     assert finding.value == pytest.approx(n_wrong / N, abs=0.15)
 
 
+def test_no_gain_is_told_of_pairs_that_are_none(tmp_path):
+    """Crops of 0.5 s at places of their own: a few overlap, and say nothing of the gain."""
+    rng = np.random.default_rng(1)
+    sounds = [0.5 * sound for sound in clean_sounds(2 * N)]
+    starts = rng.integers(0, len(sounds[0]) - RATE // 2, (2, 2 * N))
+    starts[1, :2] = starts[0, :2] + 200
+    crops = [[s[k : k + RATE // 2] for s, k in zip(sounds, side, strict=True)] for side in starts]
+    told = found(tmp_path, crops[0], with_noise([0.3 * crop for crop in crops[1]], 20), "DATA01")
+    assert told["DATA01"].severity == "error" and not {"DATA18", "DATA11"} & told.keys()
+
+
 @pytest.mark.parametrize("n_samples", [3, -40, 4000])
 def test_a_shift_is_named_to_the_sample(tmp_path, n_samples):
     clean = clean_sounds(N)

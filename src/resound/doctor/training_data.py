@@ -122,7 +122,7 @@ def with_asked(listed: PairList, config: PairsConfig) -> PairList:
 
 
 def amount_of(examples: Examples, data: TrainingData) -> Amount:
-    """Return how much there is to learn from: of examples that come again in every epoch themselves, else material."""
+    """Return how much there is to learn from: the material, or the examples where the same come in every epoch."""
     told = examples.describe()
     kinds = told.get("kinds") or [told]
     speakers = sum(kind["speakers"] for kind in kinds)
@@ -130,7 +130,7 @@ def amount_of(examples: Examples, data: TrainingData) -> Amount:
     n_distinct = told["distinct_mixtures"]
     if data.is_repeated:
         n_distinct = min(n_distinct, examples.n_examples)
-        hours = min(hours, n_distinct * data.training.segment_seconds / 3600)
+        hours = n_distinct * data.training.segment_seconds / 3600
     is_fixed = data.is_repeated or told["mixing"] == "fixed"
     return Amount(hours, speakers or None, n_distinct, is_fixed, data.n_parameters, data.published)
 
