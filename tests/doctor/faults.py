@@ -241,16 +241,16 @@ WORDS = {
     "PROBE05": ["{} s an example, 0.4 s a step of 8, 2 workers"],
     "PROBE06": ["a difference of {:g}"],
     "RUN01": ["the best {:.0%} of the run ago"],
-    "RUN02": ["a gap of {} dB and what is normal", "{:.0%} of the gain lost"],
+    "RUN02": ["a gap of {} dB beside what is normal", "{:.0%} of the gain lost"],
     "RUN03": ["{0} dB, correlation {1}"],
     "RUN04": ["{} dB from the input"],
-    "RUN05": ["growth by {} times", "a norm shrunk to {:g}", "a median norm of {} times 2, limit 5"],
+    "RUN05": ["growth by {} times", "a norm shrunk to {:g}", "a median norm {} times the usual 2, limit 5"],
     "RUN06": ["{0:.0%} of the run at 1/{1:,} of the rate", "a rate of {:g}"],
     "RUN07": ["{} dB, the classic chain 1.5 dB"],
     "RUN08": ["{:.1%} told rightly", "{:.1%} told rightly", "said {} times, of a loss near 13"],
     "RUN09": ["{:.0%} of the best PESQ lost"],
     "RUN10": ["one NaN or Inf in {0}", "the metric's last value"],
-    "RUN11": ["{} dB outside of a band of 1.4 dB to both sides"],
+    "RUN11": ["{} dB from the middle of a band of 1.4 dB to both sides"],
 }
 
 
