@@ -1,10 +1,10 @@
 """Writes the parts of the documentation that are made by programs: measured tables, the table of settings, the picture.
 
 Each part stands in a page between two comment lines, ``<!-- made by: NAME -->`` and ``<!-- end: NAME -->``; what is
-between them is replaced.  ``settings``, ``degradations``, ``chains``, ``drawn``, ``layouts``, ``doctor`` and ``tested`` take
-no time, nor do ``parameters`` and ``facts-NETWORK``, which need torch; ``picture``, ``corpora`` and ``parity`` take
-seconds, ``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, ``pairs`` ten, and ``memory`` half
-an hour.
+between them is replaced.  ``settings``, ``degradations``, ``chains``, ``drawn``, ``layouts``, ``doctor`` and ``tested``
+take no time, nor do ``parameters`` and ``facts-NETWORK``, which need torch; ``picture``, ``corpora`` and ``parity``
+take seconds, ``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, ``pairs`` ten, and ``memory``
+half an hour.
 
     python benchmarks/update_docs.py settings degradations chains drawn layouts doctor tested
     python benchmarks/update_docs.py quality vintage picture --data ../shared/data
@@ -162,7 +162,6 @@ def tested_text() -> str:
     from doctor.faults import FAULTS
     from doctor.healthy import PLANS, RUNS, SAID
     from doctor.test_healthy_sets import SETS
-
     from resound.doctor import set_checks
     from resound.doctor.catalogue import CHECKS, moment_of
 
