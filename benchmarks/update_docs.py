@@ -1,12 +1,12 @@
 """Writes the parts of the documentation that are made by programs: measured tables, the table of settings, the picture.
 
 Each part stands in a page between two comment lines, ``<!-- made by: NAME -->`` and ``<!-- end: NAME -->``; what is
-between them is replaced.  ``settings``, ``degradations``, ``chains``, ``drawn``, ``layouts`` and ``doctor`` take no
-time, nor do ``parameters`` and ``facts-NETWORK``, which need torch; ``picture``, ``corpora`` and ``parity`` take
-seconds, ``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, ``pairs`` ten, and ``memory`` half
-an hour.
+between them is replaced.  ``settings``, ``degradations``, ``chains``, ``drawn``, ``layouts``, ``doctor`` and ``tested``
+take no time, nor do ``parameters`` and ``facts-NETWORK``, which need torch; ``picture``, ``corpora`` and ``parity``
+take seconds, ``vintage`` a minute or two, ``quality`` ten, ``speed`` ten, ``scan`` four, ``pairs`` ten, and ``memory``
+half an hour.
 
-    python benchmarks/update_docs.py settings degradations chains drawn layouts doctor
+    python benchmarks/update_docs.py settings degradations chains drawn layouts doctor tested
     python benchmarks/update_docs.py quality vintage picture --data ../shared/data
     python benchmarks/update_docs.py parameters facts-conv_tasnet facts-demucs
     python benchmarks/update_docs.py parity --data ../shared/parity
@@ -49,6 +49,7 @@ PAGES = {
     "corpora": "docs/corpora.md",
     "parity": "docs/measurements.md",
     "doctor": "docs/doctor.md",
+    "tested": "docs/doctor.md",
     "pairs": "docs/doctor.md",
     "parameters": "docs/measurements.md",
     **{f"facts-{network}": f"docs/networks/{network}.md" for network in NETWORKS},
@@ -155,7 +156,32 @@ def doctor_text() -> str:
     return "\n\n".join(parts)
 
 
+def tested_text() -> str:
+    """Return a table of the weakest faults that the tests put into healthy material, and of what is said of such."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from doctor.faults import FAULTS
+    from doctor.healthy import PLANS, RUNS, SAID
+    from doctor.test_healthy_sets import SETS
+    from resound.doctor import set_checks
+    from resound.doctor.catalogue import CHECKS, moment_of
+
+    not_seen = {check.code for check in set_checks.CHECKS} | {"DATA14", "PLAN06", "PLAN10"}  # lacks what they look at
+    healthy = {"data": list(SETS), "plan": list(PLANS), "run": list(RUNS)}
+    rows = []
+    for code in CHECKS:
+        words = "; ".join(fault.words for fault in FAULTS if fault.code == code and fault.words)
+        names = [] if code in not_seen else healthy.get(moment_of(code), [])
+        told = [name for name in names if code in SAID.get(name, ())]
+        beside = f" ({', '.join(told)})" if told else ""
+        if words:
+            rows.append(f"| {code} | {words} | {f'{len(told)} of {len(names)}{beside}' if names else '-'} |")
+    return "\n".join(
+        ["| code | weakest fault that is named | said of healthy material |", "| --- | --- | --- |", *rows]
+    )
+
+
 WRITTEN = {
+    "tested": tested_text,
     "settings": settings_text,
     "degradations": degradations_text,
     "chains": chains_text,

@@ -12,7 +12,7 @@ PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "CHANGELO
 
 
 def test_the_tables_are_those_of_the_code():
-    names = ["settings", "degradations", "chains", "drawn", "layouts", "doctor"]
+    names = ["settings", "degradations", "chains", "drawn", "layouts", "doctor", "tested"]
     checked = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "update_docs.py", *names, "--check"], capture_output=True, text=True
     )

@@ -130,3 +130,14 @@ def test_a_code_is_explained(resound):
 def test_without_a_moment_the_moments_are_listed(resound):
     ended = resound("doctor")
     assert ended.status == 0 and "data" in ended.stdout
+
+
+def test_a_training_of_ones_own_may_leave_its_manifests_to_the_command(here, resound, speech_corpus):
+    pytest.importorskip("lightning", reason="needs the extra: pip install '.[train]'")
+    (here / "mine.yaml").write_text(
+        "{network: conv_tasnet, task: separate, config: {sample_rate: 8000, n_sources: 2, n_filters: 16, hidden: 8},"
+        " data: {task: separate, speech: {corpus: <speech>}, segment_seconds: 2, n_examples: 8},"
+        " validation: {n_examples: 4, data: {split: train}}, loss: [{kind: snr}]}"
+    )
+    ended = resound("doctor", "data", "mine.yaml", "corpora.speech=" + json.dumps([str(speech_corpus)]), "-j", "1")
+    assert ended.status in (0, 1) and "by 20 checks" in ended.stdout

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import scipy.signal
 import soundfile
 
 from doctor.sets import RATE, clean_sounds, music_sounds, with_noise
@@ -87,3 +88,31 @@ def moved(sound: np.ndarray, n_samples: int) -> np.ndarray:
     """Return ``(time,)`` later by ``n_samples``, of the same length."""
     padded = np.pad(sound, abs(n_samples))
     return padded[abs(n_samples) - n_samples :][: len(sound)]
+
+
+def syllables_lost(sound, share, seed=0):
+    """Return speech in which a share of all stretches of 0.1 s is 30 dB quieter."""
+    n = RATE // 10
+    gains = np.where(np.random.default_rng(seed).random(len(sound) // n + 1) < share, 0.03, 1.0)
+    return np.repeat(gains, n)[: len(sound)] * sound
+
+
+def stepped(sound, seconds, deviation_db, seed=5):
+    """Return sound in chunks, each at a level of its own."""
+    number = (np.arange(len(sound)) / RATE // seconds).astype(int)
+    steps_db = (
+        deviation_db * np.random.default_rng(seed).choice([-1, 1], number.max() + 1).cumsum() % (4 * deviation_db)
+    )
+    return 10 ** ((steps_db[number] - steps_db.mean()) / 20) * sound
+
+
+def clipped_at(sound, below_db):
+    """Return sound clipped so far below its peak."""
+    limit = np.abs(sound).max() * 10 ** (-below_db / 20)
+    return np.clip(sound, -limit, limit)
+
+
+def low_passed(sound, cutoff_hz):
+    """Return sound without what lies above."""
+    sections = scipy.signal.ellip(12, 0.1, 80, cutoff_hz, fs=RATE, output="sos")
+    return scipy.signal.sosfiltfilt(sections, sound)

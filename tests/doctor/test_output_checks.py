@@ -7,7 +7,20 @@ import pytest
 import scipy.signal
 import soundfile
 
-from doctor.outputs import Three, evidence_in, findings_of, healthy, masked, moved, speech, write_three
+from doctor.outputs import (
+    Three,
+    clipped_at,
+    evidence_in,
+    findings_of,
+    healthy,
+    low_passed,
+    masked,
+    moved,
+    speech,
+    stepped,
+    syllables_lost,
+    write_three,
+)
 from doctor.sets import RATE, clean_sounds, with_noise
 from resound.doctor.seams import find_seams, jumps_of
 from resound.doctor.settings import DoctorSettings
@@ -18,13 +31,6 @@ def found(three: Three, folder, code, *, has_clean=True):
     evidence = three.evidence(folder, has_clean=has_clean)
     assert code not in findings_of(evidence, ignore=(code,))
     return findings_of(evidence).get(code)
-
-
-def syllables_lost(sound, share, seed=0):
-    """Return speech in which a share of all stretches of 0.1 s is 30 dB quieter."""
-    n = RATE // 10
-    gains = np.where(np.random.default_rng(seed).random(len(sound) // n + 1) < share, 0.03, 1.0)
-    return np.repeat(gains, n)[: len(sound)] * sound
 
 
 @pytest.mark.parametrize(("share", "severity"), [(0.65, "warning"), (0.8, "warning"), (0.9, "error")])
@@ -70,15 +76,6 @@ def test_delays_of_each_output_by_itself_are_named(tmp_path):
     rng = np.random.default_rng(1)
     three = speech().with_output(lambda sound: moved(sound, int(rng.integers(-800, 800))))
     assert found(three, tmp_path, "OUT04").severity == "error"
-
-
-def stepped(sound, seconds, deviation_db, seed=5):
-    """Return sound in chunks, each at a level of its own."""
-    number = (np.arange(len(sound)) / RATE // seconds).astype(int)
-    steps_db = (
-        deviation_db * np.random.default_rng(seed).choice([-1, 1], number.max() + 1).cumsum() % (4 * deviation_db)
-    )
-    return 10 ** ((steps_db[number] - steps_db.mean()) / 20) * sound
 
 
 def dipped(sound, seconds, depth_db):
@@ -150,11 +147,8 @@ def test_recordings_that_get_worse_are_named(tmp_path, n_worse, severity):
 
 @pytest.mark.parametrize(("below_db", "n", "severity"), [(4, 1, "warning"), (6, 2, "error"), (12, 3, "error")])
 def test_clipping_is_named(tmp_path, below_db, n, severity):
-    def clip(sound):
-        limit = np.abs(sound).max() * 10 ** (-below_db / 20)
-        return np.clip(sound, -limit, limit)
-
-    assert found(speech().with_output(clip, n), tmp_path, "OUT08").severity == severity
+    three = speech().with_output(lambda sound: clipped_at(sound, below_db), n)
+    assert found(three, tmp_path, "OUT08").severity == severity
 
 
 def test_samples_above_full_scale_are_named(tmp_path):
@@ -165,8 +159,7 @@ def test_samples_above_full_scale_are_named(tmp_path):
 @pytest.mark.parametrize("cutoff_hz", [5500, 4000, 2000])
 @pytest.mark.parametrize("has_clean", [True, False])
 def test_a_lost_band_is_named(tmp_path, cutoff_hz, has_clean):
-    sections = scipy.signal.ellip(12, 0.1, 80, cutoff_hz, fs=RATE, output="sos")
-    three = speech().with_output(lambda sound: scipy.signal.sosfiltfilt(sections, sound))
+    three = speech().with_output(lambda sound: low_passed(sound, cutoff_hz))
     evidence = three.evidence(tmp_path, has_clean=has_clean)
     assert "OUT09" not in findings_of(evidence, ignore=("OUT09",))
     assert findings_of(evidence)["OUT09"].value == pytest.approx(cutoff_hz, abs=400)

@@ -44,6 +44,13 @@ def test_pairs_of_two_recordings_are_named(tmp_path, n_wrong, severity):
     assert finding.value == pytest.approx(n_wrong / N, abs=0.15)
 
 
+def test_no_gain_is_told_of_pairs_that_are_none(tmp_path):
+    clean = clean_sounds(2 * N, 3.0)
+    degraded = [0.3 * d for d in with_noise([clean[k + N] if k < 5 else clean[k] for k in range(N)], 5)]
+    told = found(tmp_path, clean[:N], degraded, "DATA01")
+    assert told["DATA01"].severity == "error" and "DATA18" not in told
+
+
 @pytest.mark.parametrize("n_samples", [3, -40, 4000])
 def test_a_shift_is_named_to_the_sample(tmp_path, n_samples):
     clean = clean_sounds(N)

@@ -88,6 +88,29 @@ def test_enough_data_are_left_alone():
     assert found(DataEvidence(amount=Amount(1, None, 20_000, False)), "DATA13") is None
 
 
+WSJ = SimpleNamespace(corpus="WSJ0-2mix", hours=30, n_utterances=20_000, n_speakers=101)
+
+
+@pytest.mark.parametrize(("hours", "n_speakers"), [(2.9, 101), (0.6, 101), (20, 10)])
+def test_much_less_than_was_published_with_is_told(hours, n_speakers):
+    finding = found(DataEvidence(amount=Amount(hours, n_speakers, 800, False, 5_050_545, WSJ)), "DATA13")
+    assert finding.severity == "info"
+    assert "published with 30 h (20,000 utterances, 101 speakers) of WSJ0-2mix" in finding.message
+
+
+def test_a_tenth_of_what_was_published_with_is_left_alone():
+    assert found(DataEvidence(amount=Amount(3.1, 11, 800, False, 5_050_545, WSJ)), "DATA13") is None
+
+
+def test_examples_that_come_again_in_every_epoch_are_a_fixed_set(speech_corpus):
+    config = mixing_from(
+        {"task": "separate", "speech": {"corpus": str(speech_corpus)}, "segment_seconds": 2, "n_examples": 8}
+    )
+    data = TrainingData(config, is_repeated=True)
+    amount = evidence_of_training(data, DoctorSettings(n_examples=4), n_jobs=1).amount
+    assert amount.is_fixed and amount.n_distinct == 8 and amount.hours == pytest.approx(16 / 3600, abs=1e-4)
+
+
 def profile(**values):
     usual = {"full_snr_db": 20.0, "tilt_db_per_octave": -3.0, "bandwidth_hz": 6000.0, "crackle": None, "hum": None}
     return SimpleNamespace(**(usual | values))

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[tra
 from resound.errors import ConfigError  # noqa: E402
 from resound.models import MODELS  # noqa: E402
 from resound.models.network import n_parameters  # noqa: E402
-from resound.models.presets import load_preset, preset_names  # noqa: E402
+from resound.models.presets import load_preset, preset_names, published_with  # noqa: E402
 
 PUBLISHED = {
     "convtasnet-paper": 5_050_545,
@@ -43,3 +43,9 @@ def test_an_unknown_preset_is_named_with_the_nearest():
         load_preset("convtasnet")
     with pytest.raises(ConfigError, match=r"\.\./chains/lp: no such preset"):
         load_preset("../chains/lp")
+
+
+def test_a_preset_without_a_set_of_its_own_is_set_beside_those_of_its_network_and_task():
+    assert published_with("conv_tasnet", "separate", "convtasnet-student") == load_preset("convtasnet-paper").published
+    assert published_with("tf_gridnet", "enhance", "tfgridnet-report") is None
+    assert published_with("demucs", "enhance").n_speakers == 28

@@ -208,18 +208,22 @@ def training_to_look_at(
     config: str, overrides: Sequence[str], corpora: Sequence[Path], quick: bool, target: Path | None
 ) -> tuple[TrainingData, dict[str, Any]]:
     """Return what a training reads, and its own settings for doctor.  Raises `ConfigError` and `InputError`."""
+    from resound.config import read_yaml
     from resound.doctor.training_data import TrainingData
     from resound.errors import train_extra
     from resound.mixing.config import mixing_from, read_settings
 
     targets = recordings_in(target) if target else []
     path = Path(config)
-    if path.suffix.lower() in (".yaml", ".yml"):
+    is_file = path.suffix.lower() in (".yaml", ".yml")
+    if is_file and not read_yaml(path).keys() & {
+        "preset",
+        "network",
+    }:  # examples alone, as 'resound prepare' takes them
         values = read_settings(path, overrides)
-        if not values.keys() & {"preset", "network"}:  # examples alone, as 'resound prepare' takes them
-            own = values.pop("doctor", {})
-            values.pop("denoiser", None)
-            return TrainingData(mixing_from(values, str(path)), targets=targets), own
+        own = values.pop("doctor", {})
+        values.pop("denoiser", None)
+        return TrainingData(mixing_from(values, str(path)), targets=targets), own
     with train_extra():
         from resound.doctor.before_training import data_of
         from resound.training.config import load_run_config

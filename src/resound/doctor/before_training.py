@@ -34,6 +34,7 @@ def data_of(config: RunConfig, targets: Sequence[Path] = ()) -> TrainingData:
     """Return what a training reads.  Raises `ConfigError`."""
     from resound.models import build
     from resound.models.network import n_parameters
+    from resound.models.presets import published_with
     from resound.training.config import left_out
 
     mixing, judged = _mixing_of(config), config.validation_mixing
@@ -42,6 +43,8 @@ def data_of(config: RunConfig, targets: Sequence[Path] = ()) -> TrainingData:
         mixing,
         judged if is_there else None,
         n_parameters(build(config.network, **config.config)),
+        published_with(config.network, config.task, config.preset),
+        config.training.same_every_epoch,
         left_out(config.data, config.corpora),
         _validation_of(config, mixing, judged),
         targets,

@@ -20,6 +20,7 @@ from resound.inference.workers import count_of_jobs, map_in_order
 
 if TYPE_CHECKING:  # it loads all that measures old recordings
     from resound.doctor.resemblance import Resemblance
+    from resound.models.presets import Published  # it loads torch
 
 COMPARED_SECONDS = 6.0  # of a pair, where the clean side is loudest
 GROUP = 8  # pairs that one process takes at a time, and compares with each other
@@ -49,8 +50,9 @@ class Amount:
     hours: float  # of clean recordings, or of fixed pairs
     n_speakers: int | None  # None: nobody says
     n_distinct: int  # examples
-    is_fixed: bool  # pairs on disk, not mixed anew
+    is_fixed: bool  # the same in every epoch, not mixed anew
     n_parameters: int | None = None
+    published: Published | None = None  # what a network of this kind was published with
 
 
 @dataclass(frozen=True)

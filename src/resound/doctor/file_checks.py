@@ -186,8 +186,8 @@ def _rate_for(bandwidth_hz: float) -> int:
 def noisy(evidence: DataEvidence, thresholds: Thresholds) -> Found:
     """DATA11: the clean files are noisy."""
     levels = [(value, file) for file in evidence.clean_files if (value := _of(file).pause_snr_db) is not None]
-    if not levels:
-        return None
+    if len(levels) <= thresholds.data.pause_share * len(evidence.clean_files):
+        return None  # short crops: what seems a pause in a few of them may be none
     values = np.array([value for value, _ in levels])
     middle, limit = float(np.median(values)), thresholds.data.pause_snr_db
     if middle >= limit:

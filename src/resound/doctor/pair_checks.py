@@ -36,6 +36,11 @@ def not_the_same(evidence: DataEvidence, thresholds: Thresholds) -> Found:
     )
 
 
+def _are_no_pairs(evidence: DataEvidence, thresholds: Thresholds) -> bool:
+    """Tell whether most pairs hold two recordings: then nothing is to be learnt from the few that do not."""
+    return evidence.pooled.is_significant and evidence.pooled.share_different >= thresholds.data.different_share
+
+
 def shifted(evidence: DataEvidence, thresholds: Thresholds) -> Found:
     """DATA02: pairs are shifted, all by the same or each by its own delay."""
     limits, lags_ms = thresholds.data, 1000 * evidence.pooled.lags_seconds
@@ -81,7 +86,7 @@ def wrong_gain(evidence: DataEvidence, thresholds: Thresholds) -> Found:
     """DATA18: what is common to both sides is louder or quieter on one of them, at all frequencies alike."""
     limits = thresholds.data
     gains = [pair.gain for pair in evidence.compared if pair.gain is not None]
-    if not gains:
+    if not gains or _are_no_pairs(evidence, thresholds):
         return None
     with np.errstate(all="ignore"):
         bands = np.array([gain.bands_db for gain in gains])

@@ -11,6 +11,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from resound.doctor.data_evidence import DataEvidence
 from resound.doctor.drawing import FIRST, SECOND, png_of
+from resound.doctor.file_pictures import flat_tops, levels_of_pauses, shared_marks
 from resound.doctor.finding import Finding
 from resound.doctor.report import Picture
 
@@ -111,7 +112,10 @@ DRAWN: dict[str, tuple[Drawing, ...]] = {
     ),
     "DATA02": (("Shift of each pair", shifts), ("Correlation of some pairs over the shift", correlation_curves)),
     "DATA05": (("Levels of the files", levels),),
+    "DATA06": (("Flat tops of the worst clean file", flat_tops),),
     "DATA10": (("Bandwidths of the clean files", bandwidths),),
+    "DATA11": (("Speech and pauses of the noisiest clean file", levels_of_pauses),),
+    "DATA12": (("Pairs of spectral peaks that both files have", shared_marks),),
     "DATA14": (("SNR of the pairs", ratios),),
     "DATA15": (("Noise in third octaves", noise_spectra),),
     "DATA18": (("Gain of each pair", gains),),

@@ -50,7 +50,7 @@ def schedule(plan: PlanEvidence, thresholds: Thresholds) -> Found:
     top = int(np.argmax(plan.factors))
     low = plan.factors[top:] <= limits.rate_ratio * plan.factors[top] * 1.01
     share = float(np.sum(low)) / len(plan.factors)
-    if share < limits.rate_share:
+    if share <= limits.rate_share:
         return None
     fall = plan.factors[top] / plan.factors[-1]
     kind = plan.setting("schedule.kind")

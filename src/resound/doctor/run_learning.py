@@ -73,7 +73,7 @@ def rate_too_small(run: RunEvidence, thresholds: Thresholds) -> Found:
     top = int(np.argmax(rates))
     peak, last = float(rates[top]), float(rates[-1])
     share = float(np.sum(rates[top:] <= limits.rate_ratio * peak * 1.01)) / len(rates)  # not those of the warm-up
-    if share >= limits.rate_share:
+    if share > limits.rate_share:
         steps = round(share * run.last_step)
         return Finding(
             "RUN06", "warning",
@@ -200,8 +200,14 @@ def _clipped(run: RunEvidence, norms: NDArray[np.float64], thresholds: Threshold
         run, "warning" if is_far else "info",
         f"clipping acts on {share:.0%} of the steps: the median norm is {usual:.3g}, the limit {clip_norm:g}; the "
         "length of a gradient says nothing any more",
-        round(share, 3), limits.clipped_share, f"set optimiser.clip_norm to about {2 * usual:.2g}, or lower the rate",
+        round(share, 3), limits.clipped_share,
+        f"set optimiser.clip_norm to about {_two_digits(2 * usual)}, or lower the rate",
     )  # fmt: skip
+
+
+def _two_digits(value: float) -> str:
+    """Return a number as people write it: 0.37, 5.2, 1,700."""
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _gradients(run: RunEvidence, severity: str, message: str, value: float, threshold: float, remedy: str) -> Finding:

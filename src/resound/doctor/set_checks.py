@@ -16,6 +16,7 @@ from resound.errors import counted
 
 if TYPE_CHECKING:
     from resound.doctor.resemblance import Resemblance
+    from resound.models.presets import Published
 
 
 def leakage(evidence: DataEvidence, _: Thresholds) -> Found:
@@ -54,23 +55,44 @@ def too_little(evidence: DataEvidence, thresholds: Thresholds) -> Found:
     amount, limits = evidence.amount, thresholds.data
     if amount is None:
         return None
-    least = limits.fixed_hours if amount.is_fixed else limits.dynamic_hours
     for_what = f" for {amount.n_parameters:,} parameters" if amount.n_parameters else ""
+    beside = _published(amount.published) if amount.published else ""
+    kind = "examples, the same in every epoch" if amount.is_fixed else "clean recordings"
+    hours = f"{amount.hours:.2f} h of {kind}, {amount.n_distinct:,} distinct examples{for_what}{beside}"
+    least = limits.fixed_hours if amount.is_fixed else limits.dynamic_hours
     if amount.hours < least:
-        kind = "pairs, the same in every epoch" if amount.is_fixed else "clean recordings"
-        remedy = "add recordings" + (
-            ", or mix clean recordings and noise anew for every example (task: enhance or separate): N recordings give "
-            "N x N mixtures"
-            if amount.is_fixed
-            else "; published recipes have 10 to 100 h"
-        )
-        message = f"{amount.hours:.2f} h of {kind}, {amount.n_distinct:,} distinct examples{for_what}"
-        return Finding("DATA13", "warning", message, amount.hours, least, remedy, "all material")
+        return _amount_finding("warning", hours, amount.hours, least, MIX_ANEW if amount.is_fixed else ADD)
+    speakers = f"{counted(amount.n_speakers or 0, 'speaker')} in {amount.hours:.1f} h{for_what}{beside}"
     if amount.n_speakers is not None and amount.n_speakers < limits.n_speakers:
-        message = f"{counted(amount.n_speakers, 'speaker')} in {amount.hours:.1f} h{for_what}"
-        remedy = "add speakers: a model of few voices learns those voices"
-        return Finding("DATA13", "warning", message, amount.n_speakers, limits.n_speakers, remedy, "all material")
+        return _amount_finding("warning", speakers, amount.n_speakers, limits.n_speakers, ADD_SPEAKERS)
+    if amount.published is None:
+        return None
+    least = limits.published_share * amount.published.hours
+    if amount.hours < least:
+        return _amount_finding("info", hours, amount.hours, least, MIX_ANEW if amount.is_fixed else ADD)
+    least = limits.published_share * amount.published.n_speakers
+    if amount.n_speakers is not None and amount.n_speakers < least:
+        return _amount_finding("info", speakers, amount.n_speakers, least, ADD_SPEAKERS)
     return None
+
+
+MIX_ANEW = (
+    "add recordings, or mix clean recordings and noise anew for every example (task: enhance or separate, and "
+    "training.same_every_epoch=false): N recordings give N x N mixtures"
+)
+ADD = "add recordings; published recipes have 10 to 100 h"
+ADD_SPEAKERS = "add speakers: a model of few voices learns those voices"
+
+
+def _published(known: Published) -> str:
+    return (
+        f"; a network of this kind was published with {known.hours:g} h ({known.n_utterances:,} utterances, "
+        f"{known.n_speakers} speakers) of {known.corpus}"
+    )
+
+
+def _amount_finding(severity: Severity, message: str, value: float, threshold: float, remedy: str) -> Finding:
+    return Finding("DATA13", severity, message, round(value, 4), round(threshold, 4), remedy, "all material")
 
 
 def unlike_the_target(evidence: DataEvidence, thresholds: Thresholds) -> Found:

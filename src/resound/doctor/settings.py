@@ -43,10 +43,12 @@ class DataThresholds(_Settings):
     dc_share: float = 0.02  # of the files
     bandwidth_share: float = 0.6  # of half the sample rate that most files must fill
     pause_snr_db: float = 20.0  # of the clean files' median
+    pause_share: float = 0.1  # of the clean files that must have pauses to be judged by them
     # Of a training's set.
     fixed_hours: float = 5.0  # of pairs that are not mixed anew
     dynamic_hours: float = 0.5  # of clean recordings that are
     n_speakers: int = 8  # where speakers are named
+    published_share: float = 0.1  # of the hours or speakers that the network was published with
     residual_db: float = -40.0  # of a mixture without its sources
     share_error: float = 0.05  # between a domain's share as asked for and as drawn
     metric_spread_db: float = 2.0  # by which the difference of two models varies from example to example

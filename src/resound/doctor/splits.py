@@ -44,7 +44,7 @@ def splits_of(
     same = sorted(set(map(str, train)) & set(map(str, valid)))
     ones, others = ([path for path in side if str(path) not in same] for side in (train, valid))
     drawn = [_drawn(side, settings) for side in (ones, others)]
-    marks = list(map_in_order(_Marker, drawn[0] + drawn[1], n_jobs))
+    marks = list(map_in_order(Marker, drawn[0] + drawn[1], n_jobs))
     by_name = [dict(zip(map(str, drawn[0]), marks, strict=False))]
     by_name.append(dict(zip(map(str, drawn[1]), marks[len(drawn[0]) :], strict=True)))
     copies = copies_between(ones, others)
@@ -74,10 +74,11 @@ def _drawn(paths: Sequence[Path], settings: DoctorSettings) -> list[Path]:
     return [paths[number] for number in sorted(chosen)]
 
 
-class _Marker:
-    """Makes the marks of files in one process."""
+class Marker:
+    """Makes the marks of files in one process: of the middle 10 s of each."""
 
     def __call__(self, path: Path) -> Marks:
+        """Return the marks of a file, none where it cannot be read."""
         try:
             rate, n_samples, _ = header_of(path)
             start = max(0.0, (n_samples / rate - MARKED_SECONDS) / 2)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,6 +36,9 @@ from resound.mixing.items import only_noise_of
 from resound.mixing.set_folder import EXAMPLES
 from resound.mixing.stream import open_examples
 
+if TYPE_CHECKING:
+    from resound.models.presets import Published  # it loads torch
+
 N_FOR_TARGET = 20  # examples whose noise is set against the user's recordings
 N_SHARED = 1000  # examples whose domain is looked at, without making them
 
@@ -46,6 +50,8 @@ class TrainingData:
     training: Common
     validation: Common | None = None
     n_parameters: int | None = None
+    published: Published | None = None
+    is_repeated: bool = False  # the same examples in every epoch
     left_out: Sequence[str] = ()
     judged: Validation | None = None
     targets: Sequence[Path] = ()  # the user's own recordings
@@ -67,7 +73,7 @@ def evidence_of_training(
         evidence, degraded = _evidence_of_examples(examples, config, settings, jobs, progress)
     evidence = replace(
         evidence,
-        amount=amount_of(examples, data.n_parameters),
+        amount=amount_of(examples, data),
         shares=shares_of(examples, data.left_out),
         validation=data.judged,
         splits=_splits(examples, data, settings, jobs),
@@ -115,13 +121,18 @@ def with_asked(listed: PairList, config: PairsConfig) -> PairList:
     return PairList([replace(pair, asked_snr_db=asked.get(pair.clean)) for pair in listed.pairs], listed.notes)
 
 
-def amount_of(examples: Examples, n_parameters: int | None) -> Amount:
-    """Return how much there is to learn from."""
+def amount_of(examples: Examples, data: TrainingData) -> Amount:
+    """Return how much there is to learn from: the material, or the examples where the same come in every epoch."""
     told = examples.describe()
     kinds = told.get("kinds") or [told]
     speakers = sum(kind["speakers"] for kind in kinds)
     hours = sum(kind["hours"] for kind in kinds)
-    return Amount(hours, speakers or None, told["distinct_mixtures"], told["mixing"] == "fixed", n_parameters)
+    n_distinct = told["distinct_mixtures"]
+    if data.is_repeated:
+        n_distinct = min(n_distinct, examples.n_examples)
+        hours = n_distinct * data.training.segment_seconds / 3600
+    is_fixed = data.is_repeated or told["mixing"] == "fixed"
+    return Amount(hours, speakers or None, n_distinct, is_fixed, data.n_parameters, data.published)
 
 
 def shares_of(examples: Examples, left_out: Sequence[str]) -> Shares | None:

@@ -15,6 +15,17 @@ from resound.models.network import Network
 PRESETS = Path(__file__).parent.parent / "presets" / "models"
 
 
+class Published(BaseModel):
+    """The training set with which a configuration was published."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    corpus: str
+    hours: float
+    n_utterances: int  # or mixtures of them
+    n_speakers: int
+
+
 class Preset(BaseModel):
     """A network at a configuration that someone has shown to work."""
 
@@ -25,6 +36,7 @@ class Preset(BaseModel):
     config: dict[str, Any] = Field(default_factory=dict)
     task: str  # what it is for: denoise, separate, restore films ...
     about: str  # whose configuration, and what it is known for
+    published: Published | None = None
     train: dict[str, Any] = Field(default_factory=dict)  # how it is trained: see `resound.training.config`
     quick: dict[str, Any] = Field(default_factory=dict)  # what differs in the small form, for minutes on a processor
     search: str = "optimiser"  # over its settings, which `resound tune` makes: see `resound.training.search`
@@ -45,6 +57,14 @@ def load_preset(name: str) -> Preset:
 def preset_names() -> list[str]:
     """Return the names of the presets that come with the package."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def published_with(network: str, task: str, name: str | None = None) -> Published | None:
+    """Return the set that a preset was published with, or else any preset of that network for that task."""
+    names = [*([name] if name else []), *preset_names()]
+    presets = [preset for preset in map(load_preset, names) if preset.published]
+    alike = [each for each in presets if each.name == name or (each.network, each.train.get("task")) == (network, task)]
+    return alike[0].published if alike else None
 
 
 def _choices() -> str:
