@@ -315,6 +315,7 @@ WORDS = {
     "RUN09": ["{:.0%} of the best PESQ lost"],
     "RUN10": ["one NaN or Inf in {0}", "the metric's last value"],
     "RUN11": ["{} dB from the middle of a band of 1.4 dB to both sides"],
+    "RUN12": ["{} dB"],
 }
 
 

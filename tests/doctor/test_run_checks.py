@@ -97,6 +97,13 @@ def weak(gain_db):
     return changed(run, validations={"si_sdr_i": gain_db - 1 + rise(run.validations["step"] / 4000)})
 
 
+def strange_inputs(si_sdr_db):
+    run = healthy()
+    return replace(
+        run, baselines={**run.baselines, "unprocessed": {**run.baselines["unprocessed"], "si_sdr": si_sdr_db}}
+    )
+
+
 def unheard(fall):
     """PESQ that falls from its best by a share of it while the loss falls."""
     run = healthy()
@@ -135,6 +142,7 @@ FAULTS = [
     *(("RUN10", spoilt, case) for case in (("loss", 3999), ("grad_norm", 2000), ("loss", 1))),
     ("RUN10", spoilt_metric, ()),
     *(("RUN11", off_by, (away_db,)) for away_db in (-1.6, 1.6, -20.0)),
+    *(("RUN12", strange_inputs, (value_db,)) for value_db in (-21.0, -28.0, -36.4)),
 ]  # fmt: skip
 
 

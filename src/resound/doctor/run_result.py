@@ -77,6 +77,24 @@ def baselines(run: RunEvidence, thresholds: Thresholds) -> Found:
     )  # fmt: skip
 
 
+def strangers(run: RunEvidence, thresholds: Thresholds) -> Found:
+    """RUN12: inputs that have nothing of their targets."""
+    limit = thresholds.run.least_input_si_sdr_db
+    value = run.baseline("unprocessed", "si_sdr")
+    if not value < limit:
+        return None
+    return Finding(
+        "RUN12",
+        "error",
+        f"the SI-SDR of the unprocessed validation examples is {value:.1f} dB: their targets are not what is in them",
+        round(value, 2),
+        limit,
+        "look at the pairs before anything else (resound doctor data): other recordings on either side are DATA01, a "
+        "shift is DATA02",
+        run.where,
+    )
+
+
 def balance(run: RunEvidence, thresholds: Thresholds) -> Found:
     """RUN08: one side of adversarial training has won, or is not heard."""
     limits, right = thresholds.run, run.steps.get("share_right", np.empty(0))
@@ -150,4 +168,5 @@ CHECKS = (
     Check("RUN04", "the output collapses to the input", identity),
     Check("RUN07", "no better than what needs no training", baselines),
     Check("RUN08", "discriminators and generator are out of balance", balance),
+    Check("RUN12", "the input does not belong to its target", strangers),
 )

@@ -40,3 +40,4 @@ class RunThresholds(BaseModel):
     adversarial_share: float = Field(0.01, gt=0, lt=1)  # of the generator's loss
     perceptual_fall: float = Field(0.05, gt=0, lt=1)  # RUN09: share of the best PESQ, STOI or ESTOI that is lost
     loss_fall: float = Field(0.02, gt=0, lt=1)  # share of its range by which the loss fell meanwhile
+    least_input_si_sdr_db: float = -20.0  # RUN12: of the input against its target, mean over the validation set
