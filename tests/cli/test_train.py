@@ -154,6 +154,13 @@ def test_to_go_on_takes_a_run(here, corpora, refused):  # noqa: F811
     assert "config.yaml" in refused("folder", "--resume", "-o", "folder")
 
 
+def test_one_manifest_may_stand_for_one_kind(here, corpora):  # noqa: F811
+    from resound.training.config import load_run_config
+
+    config = load_run_config(str(write_plan(here)), [f"corpora.noise={corpora[0]}"], corpora=corpora)
+    assert config.corpora["noise"] == [corpora[0]]
+
+
 def test_help_does_not_wait_for_torch(here):
     code = (
         "import sys; from resound.cli import main; sys.argv = ['resound', 'train', '--help']\n"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_serializer, field_validator, model_validator
 
 from resound.config import read_yaml, set_dotted, validated
 from resound.corpora.manifest import read_manifest
@@ -37,6 +37,7 @@ DECIDE_CURVE = (
     *("task", "network", "config", "initial", "data", "validation", "loss", "adversarial", "optimiser", "schedule"),
     "ema",
 )
+Paths = Annotated[list[Path], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]  # one, too
 PLACEHOLDER = re.compile(r"^<(\w+)(\??)>$")  # with ?: left out where there is none
 
 
@@ -126,7 +127,7 @@ class RunConfig(Settings):
     network: str  # a key of MODELS
     config: dict[str, Any] = Field(default_factory=dict)  # its sizes
     initial: Path | None = None  # a model's folder to begin with; None: fresh weights
-    corpora: dict[str, list[Path]] = Field(default_factory=dict)  # what <speech>, <noise> ... stand for
+    corpora: dict[str, Paths] = Field(default_factory=dict)  # what <speech>, <noise> ... stand for
     data: dict[str, Any]
     validation: ValidationConfig = ValidationConfig()
     loss: Terms | Literal["two_stage"]  # two_stage: the error of both spectrograms of the two-stage U-Net
