@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import subprocess
 import sys
@@ -63,13 +64,19 @@ def rows_of(work: Path, name: str) -> list[list[str]]:
     with open(folder / "validation.csv", newline="", encoding="utf-8") as table:
         validations = {int(row["step"]): row for row in csv.DictReader(table)}
     best = validations[index["best"][0]["step"]]
-    minutes = max(float(row["minutes"]) for row in validations.values())
+    minutes = minutes_of([float(row["minutes"]) for row in validations.values()])
     rows = [[f"**{name}**", best["step"], f"{minutes:.0f}", *(_number(float(best[m])) for m in MEASURES)]]
     baselines = json.loads((folder / "baselines.json").read_text(encoding="utf-8"))
     for baseline, summary in baselines.items():
         means = {measure: values["mean"] for measure, values in summary["overall"].items()}
         rows.append([baseline.replace("_", " "), "", "", *(_number(means.get(measure)) for measure in MEASURES)])
     return rows
+
+
+def minutes_of(clock: list[float]) -> float:
+    """Return the minutes of all sessions; the clock of each begins at 0."""
+    ends = [before for before, after in itertools.pairwise([*clock, 0.0]) if after < before]
+    return sum(ends)
 
 
 def _number(value: float | None) -> str:

@@ -161,12 +161,13 @@ def tested_text() -> str:
     sys.path.insert(0, str(ROOT / "tests"))
     from doctor.faults import FAULTS
     from doctor.healthy import PLANS, RUNS, SAID
+    from doctor.test_healthy_outputs import OUTPUTS
     from doctor.test_healthy_sets import SETS
     from resound.doctor import set_checks
     from resound.doctor.catalogue import CHECKS, moment_of
 
     not_seen = {check.code for check in set_checks.CHECKS} | {"DATA14", "PLAN06", "PLAN10"}  # lacks what they look at
-    healthy = {"data": list(SETS), "plan": list(PLANS), "run": list(RUNS)}
+    healthy = {"data": list(SETS), "plan": list(PLANS), "run": list(RUNS), "output": list(OUTPUTS)}
     rows = []
     for code in CHECKS:
         words = "; ".join(fault.words for fault in FAULTS if fault.code == code and fault.words)
