@@ -1,6 +1,8 @@
 """``resound doctor``: its exit status, what it says of bad input, and what it leaves."""
 
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -107,6 +109,13 @@ def test_a_mixing_file_is_looked_at_without_a_network(here, speech_corpus, resou
         (("data", *SIDES, "--select", "DATE"), "no check begins with 'DATE'"),
         (("data", *SIDES, "--set", "data.dc=1"), "data.dc: no such setting"),
         (("data", "no-such-preset"), "no-such-preset"),
+        (("data", "--clean", "clean/pair0.wav", "--degraded", "degraded"), "is neither a folder nor a list"),
+        (("data", "--clean", "clean", "--degraded", "clean"), "are the same files"),
+        (("data", *SIDES, "--select", "OUT01"), "no check of this command is left"),
+        (("data", *SIDES, "--target", "clean"), "a training and files were given"),
+        (("data", "gatewave", *SIDES), "a training and files were given"),
+        (("data", *SIDES, "--html", "clean/pair0.wav"), "clean/pair0.wav: is no name of a page"),
+        (("data", *SIDES, "--html", "bad.csv/page.html"), "a file has that name"),
         (("--explain", "DATA99"), "no such code"),
     ],
 )
@@ -141,3 +150,22 @@ def test_a_training_of_ones_own_may_leave_its_manifests_to_the_command(here, res
     )
     ended = resound("doctor", "data", "mine.yaml", "corpora.speech=" + json.dumps([str(speech_corpus)]), "-j", "1")
     assert ended.status in (0, 1) and "by 20 checks" in ended.stdout
+
+
+def test_the_beginning_of_codes_lists_them(resound):
+    told = resound("doctor", "--explain", "probe").stdout.splitlines()
+    assert [line.partition("  ")[0] for line in told] == [f"PROBE{number:02}" for number in range(1, 7)]
+
+
+def test_codes_are_taken_in_small_letters_and_with_commas(shifted, resound):
+    assert resound("doctor", "data", *SIDES, "--ignore", "data02,data04").status == 0
+    assert resound("doctor", "data", *SIDES, "--set", "ignore=DATA02").status == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are text")
+def test_names_that_are_no_text_come_into_page_and_json(healthy, here, resound):
+    for side in ("clean", "degraded"):
+        (here / side / os.fsdecode(b"\xff.wav")).write_bytes(b"")
+    ended = resound("doctor", "data", *SIDES, "--json", "--html", "page.html")
+    assert "/\udcff.wav is empty" in json.loads(ended.stdout)[0]["message"]
+    assert "\\udcff.wav is empty" in (here / "page.html").read_text(encoding="utf-8")

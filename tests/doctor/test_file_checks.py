@@ -1,5 +1,7 @@
 """Each fault of files, put into healthy files at three strengths, is named, and is not where its check is off."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -110,3 +112,21 @@ def test_healthy_files_are_left_alone(tmp_path, rate):
     assert {"DATA03", "DATA05", "DATA06", "DATA07", "DATA08", "DATA09", "DATA11"} & set(
         codes(findings_in(tmp_path))
     ) == set()
+
+
+@pytest.mark.parametrize("peak", [32768.0, 1e30])
+def test_samples_far_above_full_scale_are_no_sound(tmp_path, peak):
+    pairs_with(tmp_path, lambda sound: sound * peak, n_changed=1)
+    message = found(tmp_path, "DATA08")["DATA08"].message
+    assert message.startswith("1 of 8 files cannot be used as they are: clean/pair0.wav reaches ")
+
+
+def test_files_that_fill_their_own_rate_are_not_narrow(tmp_path):
+    clean = clean_sounds(N, 1.0)
+    write_pairs(tmp_path, clean, with_noise(clean, 10), (RATE, RATE))
+    evidence = evidence_in(tmp_path)
+    fast = replace(evidence.clean_files[0], sample_rate=3 * RATE)
+    fast = replace(fast, measured=replace(fast.measured, bandwidth_hz=1.5 * RATE))
+    pairs = [replace(evidence.pairs[0], clean=fast), *evidence.pairs[1:]]
+    found_codes = codes(run_checks("data", replace(evidence, pairs=pairs), DoctorSettings()))
+    assert "DATA03" in found_codes and "DATA10" not in found_codes

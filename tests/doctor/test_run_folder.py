@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 
 from resound.doctor.run_evidence import RunReader, read_run
 from resound.errors import InputError
@@ -59,7 +60,7 @@ def test_the_page_shows_the_curves(tmp_path, resound):
 def test_a_run_may_say_which_checks_it_wants(tmp_path, resound):
     run = healthy(doctor={"ignore": ["RUN07"]})
     run.validations["si_sdr_i"][:] = -3.0
-    assert resound("doctor", "run", write_run(tmp_path / "run", run), "--select", "RUN07").status == 0
+    assert resound("doctor", "run", write_run(tmp_path / "run", run), "--select", "RUN01,RUN07").status == 0
 
 
 def test_a_folder_without_a_run_is_status_2(tmp_path, resound):
@@ -86,3 +87,18 @@ def test_damaged_baselines_are_told(folder):
     (folder / "baselines.json").write_text('{"classic": 3}')
     with pytest.raises(InputError, match=r"baselines.json: cannot be read"):
         read_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("training", {"steps": "many"}), ("checkpoints", {"metric": "beauty"}), ("doctor", 3)]
+)
+def test_settings_that_no_run_has_are_told_in_one_line(folder, resound, key, value):
+    plan = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump(plan | {key: value}))
+    ended = resound("doctor", "run", folder)
+    assert ended.status == 2 and len(ended.stderr.splitlines()) == 1
+
+
+def test_a_run_without_validations_says_what_cannot_be_told(folder, resound):
+    (folder / "validation.csv").unlink()
+    assert "note     no validation yet" in resound("doctor", "run", folder).stdout

@@ -17,6 +17,7 @@ from resound.cli.doctor_options import (
     Select,
     Set,
     Verbose,
+    check_page,
     conclude,
     progress_bar,
     recordings_in,
@@ -78,6 +79,7 @@ def plan_command(
     Example: resound doctor plan gatewave training.steps=5000
     """
     with status_2():
+        check_page(page)
         from resound.errors import train_extra
 
         with train_extra():
@@ -118,6 +120,7 @@ def run_command(
     Example: resound doctor run runs/gatewave-1
     """
     with status_2():
+        check_page(page)
         from resound.doctor.catalogue import count_of, run_checks
         from resound.doctor.report import Report
         from resound.doctor.run_evidence import read_run
@@ -125,7 +128,9 @@ def run_command(
 
         evidence = read_run(folder)
         settings = settings_from(select, ignore, words, evidence.setting("doctor"))
-        report = Report(evidence.where, run_checks("run", evidence, settings), count_of("run", settings))
+        report = Report(
+            evidence.where, run_checks("run", evidence, settings), count_of("run", settings), evidence.notes
+        )
         draw = partial(run_pictures, evidence, report.findings)
         conclude(report, as_json=as_json, is_verbose=is_verbose, page=page, draw=draw)
 
@@ -169,6 +174,7 @@ def data_command(
     resound doctor data --clean clean/ --degraded noisy/
     """
     with status_2():
+        check_page(page)
         from resound.doctor.catalogue import count_of, run_checks
         from resound.doctor.data_evidence import evidence_of_pairs
         from resound.doctor.pair_lists import pairs_between
@@ -176,6 +182,12 @@ def data_command(
         from resound.doctor.training_data import evidence_of_sums, evidence_of_training
         from resound.errors import ConfigError
 
+        files, training = (clean, degraded, *(sources or ())), (*(corpus or ()), target)
+        if any(training if config is None else files):
+            raise ConfigError(
+                "a training and files were given; --corpus and --target belong to a training, --clean, --degraded and "
+                "--sources to files: leave out either"
+            )
         if config is not None:
             data, own = training_to_look_at(config, overrides or (), corpus or (), quick, target)
             settings = settings_from(select, ignore, words, own)

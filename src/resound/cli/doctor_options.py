@@ -51,7 +51,7 @@ def settings_from(
     from resound.doctor.catalogue import check_codes
     from resound.doctor.settings import DoctorSettings
 
-    values = dict(own or {})
+    values = validated(DoctorSettings, own or {}, "doctor").model_dump(exclude_unset=True)
     for word in words or ():
         set_dotted(values, word)
     values |= {"select": [*select]} if select else {}
@@ -69,7 +69,11 @@ def conclude(
     page: Path | None = None,
     draw: Callable[[], Sequence[Picture]] | None = None,
 ) -> None:
-    """Print a report, write its page, and end with its status."""
+    """Print a report, write its page, and end with its status.  Raises `ConfigError` where no check was made."""
+    from resound.errors import ConfigError
+
+    if not report.n_checks:
+        raise ConfigError("no check of this command is left; give --select or --ignore other codes")
     if page is not None:
         from resound.audio.atomic import atomic_file
 
@@ -85,6 +89,19 @@ def recordings_in(place: Path) -> list[Path]:
     from resound.mixing.pairs import files_by_name
 
     return list(files_by_name(place).values()) if place.is_dir() else [place]
+
+
+def check_page(page: Path | None) -> None:
+    """Raise `OutputError`, before anything is measured, for a page that cannot be: no recording is written over."""
+    from resound.audio.atomic import check_can_write_in, check_free
+    from resound.errors import OutputError
+
+    if page is None:
+        return
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"--html {page}: is no name of a page; give one that ends in .html")
+    check_free(page, overwrite=True)
+    check_can_write_in(page.parent)
 
 
 @contextmanager

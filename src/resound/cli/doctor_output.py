@@ -15,6 +15,7 @@ from resound.cli.doctor_options import (
     Select,
     Set,
     Verbose,
+    check_page,
     conclude,
     progress_bar,
     recordings_in,
@@ -49,6 +50,7 @@ def output_command(
     Example: resound doctor output --clean clean/ --degraded noisy/ --enhanced enhanced/
     """
     with status_2():
+        check_page(page)
         from resound.doctor.output_evidence import evidence_of_outputs
         from resound.doctor.output_lists import outputs_between
 
@@ -75,6 +77,7 @@ def model_command(
     Example: resound doctor model classic --on film.mkv
     """
     with status_2():
+        check_page(page)
         from resound.doctor.model_evidence import evidence_of_model
 
         settings = settings_from(select, ignore, words)

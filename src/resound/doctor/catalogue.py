@@ -85,10 +85,14 @@ def moment_of(code: str) -> Moment:
 
 
 def explained(code: str) -> str:
-    """Return a page about a code.  Raises `ConfigError` for one that there is not."""
+    """Return a page about a code, or the codes that begin so.  Raises `ConfigError` where there is none."""
     code = code.upper()
     if code not in CHECKS:
-        raise ConfigError(f"--explain {code}: no such code{did_you_mean(code, CHECKS)}; there are {', '.join(CHECKS)}")
+        alike = {known: check.title for known, check in CHECKS.items() if known.startswith(code)}
+        if code and alike:
+            return "\n".join(f"{known}  {title}" for known, title in alike.items())
+        ranges = ", ".join(f"{checks[0].code} to {checks[-1].code}" for checks in BY_MOMENT.values())
+        raise ConfigError(f"--explain {code}: no such code{did_you_mean(code, CHECKS)}; there are {ranges}")
     text = explanations()[code]
     return "\n\n".join(
         [

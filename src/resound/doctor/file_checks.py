@@ -97,7 +97,7 @@ def off_zero(evidence: DataEvidence, thresholds: Thresholds) -> Found:
     return Finding(
         "DATA07",
         "warning",
-        f"{len(off)} of {counted(len(evidence.measured), 'file')} have a DC offset, {worst.path.name} of "
+        f"{len(off)} of {counted(len(evidence.measured), 'file')} have a DC offset, {_short(worst)} of "
         f"{100 * _of(worst).dc:.2f} % of full scale",
         round(_of(worst).dc, 5),
         limits.dc_level,
@@ -114,7 +114,7 @@ def unreadable(evidence: DataEvidence, _: Thresholds) -> Found:
     return Finding(
         "DATA08",
         "error",
-        f"{len(bad)} of {counted(len(evidence.files), 'file')} cannot be used as they are: {bad[0].path.name} "
+        f"{len(bad)} of {counted(len(evidence.files), 'file')} cannot be used as they are: {_short(bad[0])} "
         f"{bad[0].fault}" + (f"; {_named(bad[1:])}" if len(bad) > 1 else ""),
         len(bad),
         0,
@@ -131,7 +131,7 @@ def odd_channels(evidence: DataEvidence, _: Thresholds) -> Found:
     uneven = [pair for pair in evidence.pairs if 0 != pair.clean.n_channels != pair.degraded.n_channels != 0]
     if uneven or len(counts) > 1:
         there = ", ".join(f"{count} with {counted(n, 'channel')}" for n, count in sorted(counts.items()))
-        where = f"; {len(uneven)} pairs have another number on each side" if uneven else ""
+        where = f"; {counted(len(uneven), 'pair')} with another number on each side" if uneven else ""
         found.append(_channel_finding("warning", f"files differ in channels: {there}{where}", len(counts), 1, evidence))
     dead = [file for file in files if _of(file).n_dead_channels]
     if dead:
@@ -159,8 +159,10 @@ def narrow(evidence: DataEvidence, thresholds: Thresholds) -> Found:
     files = [file for file in evidence.clean_files if _of(file).bandwidth_hz > 0]
     if not files:
         return None
-    rate = evidence.wanted_rate or max(file.sample_rate for file in files)
-    shares = np.array([min(1.0, _of(file).bandwidth_hz / (rate / 2)) for file in files])
+    # Without a training each file is held against its own rate: DATA03 tells that rates differ.
+    rates = [evidence.wanted_rate or file.sample_rate for file in files]
+    rate = Counter(rates).most_common(1)[0][0]
+    shares = np.array([min(1.0, 2 * _of(file).bandwidth_hz / own) for file, own in zip(files, rates, strict=True)])
     n_narrow = int(np.count_nonzero(shares < thresholds.data.bandwidth_share))
     if n_narrow <= len(files) / 2:
         return None
@@ -211,7 +213,12 @@ def _of(file: FileFacts) -> Measured:
 
 
 def _named(files: Sequence[FileFacts]) -> str:
-    return ", ".join(file.path.name for file in files[:3]) + (" ..." if len(files) > 3 else "")
+    return ", ".join(_short(file) for file in files[:3]) + (" ..." if len(files) > 3 else "")
+
+
+def _short(file: FileFacts) -> str:
+    """Return a file's name with its folder: both sides of a pair have one name."""
+    return "/".join(file.path.parts[-2:])
 
 
 CHECKS = (

@@ -53,6 +53,8 @@ def pairs_between(clean: Path, degraded: Path) -> PairList:
             "lists (CSV with the columns clean and degraded, or Kaldi scp)"
         )
     pairs = [Pair(name, sides["clean"][name], sides["degraded"][name]) for name in names]
+    if all(pair.clean.resolve() == pair.degraded.resolve() for pair in pairs):
+        raise InputError(f"{clean} and {degraded}: are the same files; give the folder of the other side")
     notes = [*without_partner(sides["clean"], names, clean), *without_partner(sides["degraded"], names, degraded)]
     return PairList(pairs, notes)
 
@@ -60,6 +62,10 @@ def pairs_between(clean: Path, degraded: Path) -> PairList:
 def files_of(place: Path, side: str) -> dict[str, Path]:
     """Return the files of one side by name: of a folder, or of a list.  Raises `InputError`."""
     if place.suffix.lower() not in LIST_SUFFIXES or place.is_dir():
+        if place.is_file():
+            raise InputError(
+                f"{place}: is neither a folder nor a list; give a folder, or a .csv, .scp or .txt of files"
+            )
         return files_by_name(place)
     try:
         text = place.read_text(encoding="utf-8-sig")

@@ -67,15 +67,16 @@ class Report:
 
     def json(self) -> str:
         """Return the findings as JSON."""
-        return json.dumps([vars(finding) for finding in self.findings], indent=2, ensure_ascii=False)
+        text = json.dumps([vars(finding) for finding in self.findings], indent=2, ensure_ascii=False)
+        return text.encode("utf-8", "backslashreplace").decode()  # file names may hold bytes that are no text
 
     def html(self, pictures: Sequence[Picture] = ()) -> str:
         """Return a page that needs nothing else: the pictures are in it."""
         sections = "".join(_section(finding, pictures) for finding in self.findings)
-        notes = "".join(f"<p class='note'>{html.escape(note)}</p>" for note in self.notes)
+        notes = "".join(f"<p class='note'>{_escaped(note)}</p>" for note in self.notes)
         return (
             "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>resound doctor</title>"
-            f"<style>{STYLE}</style></head><body><h1>resound doctor</h1><p>{html.escape(self.summary)}</p>"
+            f"<style>{STYLE}</style></head><body><h1>resound doctor</h1><p>{_escaped(self.summary)}</p>"
             f"{notes}{sections}</body></html>\n"
         )
 
@@ -98,12 +99,16 @@ def _block(finding: Finding) -> list[str]:
     ]
 
 
+def _escaped(text: str) -> str:
+    return html.escape(one_line(text))
+
+
 def _section(finding: Finding, pictures: Sequence[Picture]) -> str:
     """Return a finding as HTML, with its pictures."""
     title = f"<h2><span class='{finding.severity}'>{finding.severity}</span> {finding.code}: "
     told = (
-        f"{title}{html.escape(CHECKS[finding.code].title)}</h2><p>{html.escape(finding.message)}</p>"
-        f"<p>{html.escape(finding.remedy)}</p><p class='where'>{html.escape(finding.where)}</p>"
+        f"{title}{html.escape(CHECKS[finding.code].title)}</h2><p>{_escaped(finding.message)}</p>"
+        f"<p>{_escaped(finding.remedy)}</p><p class='where'>{_escaped(finding.where)}</p>"
     )
     own = [picture for picture in pictures if picture.code == finding.code]
     return told + "".join(

@@ -63,6 +63,11 @@ class RunEvidence:
         return len(self.validations.get("step", ()))
 
     @property
+    def notes(self) -> list[str]:
+        """What could not be looked at."""
+        return [] if self.n_validations else ["no validation yet: what the output is worth cannot be told"]
+
+    @property
     def last_step(self) -> int:
         """How many steps are made."""
         return int(max([0, *self.steps.get("step", ())[-1:], *self.validations.get("step", ())[-1:]]))
@@ -159,9 +164,20 @@ def median(values: NDArray[np.float64]) -> float:
 def read_run(folder: Path) -> RunEvidence:
     """Return what there is of a run.  Raises `InputError` where it has no metrics yet."""
     evidence = RunReader(folder).read()
+    _check_settings(evidence, folder / "config.yaml")
     if not evidence.last_step:
         raise InputError(f"{folder}: the run has no metrics yet (steps.csv is missing or empty); let it train first")
     return evidence
+
+
+def _check_settings(evidence: RunEvidence, path: Path) -> None:
+    """Raise `InputError` for settings that no training can have had, as after editing by hand."""
+    try:
+        _ = evidence.measure, evidence.progress, evidence.steps_per_epoch
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path}: is no plan of a run ({error!r:.80}); restore it as 'resound train' wrote it"
+        ) from None
 
 
 def _baselines(path: Path) -> dict[str, dict[str, float]]:

@@ -6,7 +6,9 @@ In the file of a training they stand under ``doctor:``, on the command line behi
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from resound.doctor.output_settings import OutputThresholds
 from resound.doctor.plan_settings import PlanThresholds, ProbeThresholds
@@ -79,6 +81,14 @@ class DoctorSettings(Thresholds):
     n_files: int = Field(400, ge=1)  # pairs or files that are decoded, drawn by the seed
     n_examples: int = Field(64, ge=1)  # of a training, that are made and looked at
     seed: int = Field(0, ge=0)
+
+    @field_validator("select", "ignore", mode="before")
+    @classmethod
+    def _codes_of(cls, value: Any) -> Any:
+        """Take ``data01, data02`` for what it means."""
+        words = value.split(",") if isinstance(value, str) else value
+        is_list = isinstance(words, (list, tuple)) and all(isinstance(word, str) for word in words)
+        return tuple(code.strip().upper() for word in words for code in word.split(",")) if is_list else value
 
     def is_on(self, code: str) -> bool:
         """Tell whether a check is to be made."""

@@ -21,6 +21,7 @@ ANALYSIS_HZ = 16_000  # to which what is faster is brought for comparing
 NEAR_PEAK = 0.9995  # of the highest sample: what stays up there for several samples was cut off
 FLAT_SAMPLES = 3
 PAUSE_FRAMES = 12  # of 25 ms, in all
+FAR_TOO_LOUD = 1000.0  # times full scale: whole numbers written as floats, or no sound at all
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,10 @@ def look_at_file(
         return FileFacts(path, side, _fault([str(error)], path), header.sample_rate), empty
     audio = np.concatenate(blocks, axis=1).astype(np.float32) if blocks else empty
     n_samples = header.n_samples or audio.shape[1]
+    peak = float(np.abs(audio).max(initial=0.0))
+    if peak > FAR_TOO_LOUD:
+        fault = f"reaches {peak:.2g} times full scale (divide whole numbers by theirs)"
+        return FileFacts(path, side, fault, header.sample_rate, n_samples, len(audio)), empty
     measured = measure(audio, header.sample_rate) if audio.shape[1] else None
     return FileFacts(path, side, fault, header.sample_rate, n_samples, len(audio), measured), audio
 

@@ -162,10 +162,10 @@ def _from_folders(config: PairsConfig, skipped: Counter[str]) -> list[tuple[Pair
 def files_by_name(folder: Path) -> dict[str, Path]:
     """Return the recordings of a folder by name without suffix, relative to the folder.  Raises `InputError`."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: is no folder; give the folder with one side of the pairs")
+        raise InputError(f"{folder}: is no folder; give a folder of recordings")
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES]
     if not files:
-        raise InputError(f"{folder}: holds no recordings; give the folder with one side of the pairs")
+        raise InputError(f"{folder}: holds no recordings; give a folder of recordings")
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
 
 
