@@ -41,7 +41,7 @@ def test_an_error_ends_with_status_1_and_says_what_to_do(shifted, resound):
 
 def test_json_is_complete(shifted, resound):
     (finding,) = json.loads(resound("doctor", "data", *SIDES, "--json").stdout)
-    assert list(finding) == ["code", "severity", "message", "value", "threshold", "remedy", "where"]
+    assert list(finding) == ["code", "severity", "message", "value", "threshold", "remedy", "where", "files"]
     assert finding["value"] == pytest.approx(6.25, abs=0.05)
 
 

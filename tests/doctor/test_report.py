@@ -1,6 +1,7 @@
 """What a person, a program and a browser get to see."""
 
 import json
+from dataclasses import replace
 
 from resound.doctor.finding import Finding
 from resound.doctor.report import SCREEN_LINES, Picture, Report
@@ -29,8 +30,16 @@ def test_nothing_found_is_said():
 def test_json_is_what_a_finding_holds():
     assert json.loads(Report("pairs", findings(2), 20).json())[1] == {
         "code": "DATA08", "severity": "warning", "message": "1 files & more", "value": 1, "threshold": 0,
-        "remedy": "mend them", "where": "files",
+        "remedy": "mend them", "where": "files", "files": [],
     }  # fmt: skip
+
+
+def test_all_files_are_there_for_who_asks():
+    report = Report("pairs", [replace(findings(1)[0], files=tuple("abcdefgh"))], 20)
+    assert "\n            h" not in report.text()
+    assert [line.strip() for line in report.text(is_verbose=True).splitlines()][-9:-1] == list("abcdefgh")
+    assert json.loads(report.json())[0]["files"] == list("abcdefgh")
+    assert "<summary>8 files</summary><ul><li>a</li>" in report.html()
 
 
 def test_the_page_needs_nothing_else():

@@ -9,7 +9,7 @@ import numpy as np
 
 from resound.doctor.check import Check, Found
 from resound.doctor.data_evidence import DataEvidence
-from resound.doctor.finding import Finding, Severity
+from resound.doctor.finding import Finding, Severity, few
 from resound.doctor.settings import Thresholds
 from resound.doctor.sounds import FileFacts, Measured
 from resound.errors import counted
@@ -27,7 +27,7 @@ def other_rates(evidence: DataEvidence, thresholds: Thresholds) -> Found:
             "error",
             f"{len(uneven)} of {counted(len(evidence.pairs), 'pair')} have two sample rates: {first.name} "
             f"{first.clean.sample_rate} and {first.degraded.sample_rate} Hz",
-            len(uneven), evidence,
+            len(uneven), evidence, [file for pair in uneven for file in (pair.clean, pair.degraded)],
         )  # fmt: skip
     wanted = evidence.wanted_rate or rates.most_common(1)[0][0]
     # A training resamples what it reads: only what is slower than it lacks something.
@@ -38,13 +38,17 @@ def other_rates(evidence: DataEvidence, thresholds: Thresholds) -> Found:
     there = ", ".join(f"{count} at {rate} Hz" for rate, count in sorted(others.items()))
     of = "the training has" if evidence.wanted_rate else "the others have"
     severity: Severity = "info" if evidence.wanted_rate else "warning"
-    return _rate_finding(severity, f"{there}, {of} {wanted} Hz", round(share, 4), evidence)
+    odd = [file for file in evidence.files if file.sample_rate in others]
+    return _rate_finding(severity, f"{there}, {of} {wanted} Hz: {few(_names(odd))}", round(share, 4), evidence, odd)
 
 
-def _rate_finding(severity: Severity, message: str, value: float, evidence: DataEvidence) -> Finding:
+def _rate_finding(
+    severity: Severity, message: str, value: float, evidence: DataEvidence, files: Sequence[FileFacts]
+) -> Finding:
     return Finding(
-        "DATA03", severity, message, value, 0, "resample all files to one rate", counted(len(evidence.files), "file")
-    )
+        "DATA03", severity, message, value, 0, "resample all files to one rate", counted(len(evidence.files), "file"),
+        tuple(f"{_short(file)} {file.sample_rate} Hz" for file in files),
+    )  # fmt: skip
 
 
 def silent(evidence: DataEvidence, thresholds: Thresholds) -> Found:
@@ -58,11 +62,12 @@ def silent(evidence: DataEvidence, thresholds: Thresholds) -> Found:
         "DATA05",
         "error" if share >= limits.silent_share else "warning",
         f"{len(quiet)} of {counted(len(evidence.measured), 'file')} are below {limits.silent_dbfs:g} dBFS: "
-        f"{_named(quiet)}",
+        f"{few(_names(quiet))}",
         round(share, 4),
         limits.silent_share,
         "leave them out: no SNR can be set against silence, and a scale-invariant loss of it is no number",
         evidence.where_files,
+        _names(quiet),
     )
 
 
@@ -78,11 +83,12 @@ def clipped(evidence: DataEvidence, thresholds: Thresholds) -> Found:
         "DATA06",
         "error" if share >= 0.5 else "warning",
         f"{len(cut)} of {counted(len(files), 'clean file')} are clipped, the worst in "
-        f"{100 * _of(worst).flat_share:.2f} % of its samples: {_named(cut)}",
+        f"{100 * _of(worst).flat_share:.2f} % of its samples: {few(_names(cut))}",
         round(share, 4),
         limits.clipped_share,
         "leave them out, or make them again below full scale: the model learns to clip",
         evidence.where_files,
+        _names(sorted(cut, key=lambda file: -_of(file).flat_share)),
     )
 
 
@@ -103,6 +109,7 @@ def off_zero(evidence: DataEvidence, thresholds: Thresholds) -> Found:
         limits.dc_level,
         "high-pass them at 20 Hz: crops begin and end with a click, and levels and SNR are wrong",
         evidence.where_files,
+        _names(sorted(off, key=lambda file: -_of(file).dc)),
     )
 
 
@@ -115,11 +122,12 @@ def unreadable(evidence: DataEvidence, _: Thresholds) -> Found:
         "DATA08",
         "error",
         f"{len(bad)} of {counted(len(evidence.files), 'file')} cannot be used as they are: {_short(bad[0])} "
-        f"{bad[0].fault}" + (f"; {_named(bad[1:])}" if len(bad) > 1 else ""),
+        f"{bad[0].fault}" + (f"; {few(_names(bad[1:]))}" if len(bad) > 1 else ""),
         len(bad),
         0,
         "copy or make them again, or leave them out of the list",
         counted(len(evidence.files), "file"),
+        tuple(f"{_short(file)} {file.fault}" for file in bad),
     )
 
 
@@ -135,22 +143,29 @@ def odd_channels(evidence: DataEvidence, _: Thresholds) -> Found:
         found.append(_channel_finding("warning", f"files differ in channels: {there}{where}", len(counts), 1, evidence))
     dead = [file for file in files if _of(file).n_dead_channels]
     if dead:
-        message = f"{len(dead)} of {counted(len(files), 'file')} have a silent channel: {_named(dead)}"
-        found.append(_channel_finding("warning", message, len(dead), 0, evidence))
+        message = f"{len(dead)} of {counted(len(files), 'file')} have a silent channel: {few(_names(dead))}"
+        found.append(_channel_finding("warning", message, len(dead), 0, evidence, dead))
     alike = [file for file in files if _of(file).are_identical]
     if alike:
-        message = f"{len(alike)} of {counted(len(files), 'file')} have the same sound in all channels: {_named(alike)}"
-        found.append(_channel_finding("info", message, len(alike), 0, evidence))
+        message = (
+            f"{len(alike)} of {counted(len(files), 'file')} have the same sound in all channels: {few(_names(alike))}"
+        )
+        found.append(_channel_finding("info", message, len(alike), 0, evidence, alike))
     return found
 
 
 def _channel_finding(
-    severity: Severity, message: str, value: float, threshold: float, evidence: DataEvidence
+    severity: Severity,
+    message: str,
+    value: float,
+    threshold: float,
+    evidence: DataEvidence,
+    files: Sequence[FileFacts] = (),
 ) -> Finding:
     return Finding(
         "DATA09", severity, message, value, threshold,
         "write all files with the channels that the model takes; mix no dead channel into mono, it halves the level",
-        evidence.where_files,
+        evidence.where_files, _names(files),
     )  # fmt: skip
 
 
@@ -199,11 +214,12 @@ def noisy(evidence: DataEvidence, thresholds: Thresholds) -> Found:
         "DATA11",
         "warning",
         f"the clean files are {middle:.0f} dB above the noise in their own pauses (median of {len(values)} with "
-        f"pauses; worst tenth below {np.quantile(values, 0.1):.0f} dB): {_named(worst)}",
+        f"pauses; worst tenth below {np.quantile(values, 0.1):.0f} dB): {few(_names(worst))}",
         round(middle, 1),
         limit,
         "take cleaner recordings or leave the worst out: the model learns to keep what noise the targets have",
         evidence.where_files,
+        _names(worst),
     )
 
 
@@ -212,8 +228,8 @@ def _of(file: FileFacts) -> Measured:
     return file.measured
 
 
-def _named(files: Sequence[FileFacts]) -> str:
-    return ", ".join(_short(file) for file in files[:3]) + (" ..." if len(files) > 3 else "")
+def _names(files: Sequence[FileFacts]) -> tuple[str, ...]:
+    return tuple(_short(file) for file in files)
 
 
 def _short(file: FileFacts) -> str:

@@ -9,7 +9,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from resound.doctor.check import Check, Found
-from resound.doctor.finding import Finding, Severity
+from resound.doctor.finding import Finding, Severity, few
 from resound.doctor.output_evidence import LevelPoint, OutputEvidence, OutputFacts
 from resound.doctor.output_measures import Change
 from resound.doctor.output_settings import OutputThresholds
@@ -17,7 +17,6 @@ from resound.doctor.settings import DoctorSettings, Thresholds
 from resound.doctor.verdict import Verdict
 from resound.errors import counted
 
-N_NAMED = 3
 MOST_CHANCE = 0.01  # of a rank correlation between level and change
 LEAST_POINTS = 6
 
@@ -33,18 +32,20 @@ def suppressed(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
         return None
     middle = float(np.median([fall for fall, _ in fallen]))
     is_grave = middle >= limits.grave_suppression_db and len(fallen) > len(evidence.changes) / 2
+    names = tuple(f"{each.name} by {fall:.1f} dB" for fall, each in fallen)
     of = "the level of the clean part" if evidence.has_clean else "the level of what is active"
     return Finding(
         "OUT01",
         "error" if is_grave else "warning",
         f"{of} falls by {middle:.1f} dB (median), unevenly, in {len(fallen)} of "
         f"{counted(len(evidence.changes), 'recording')}: "
-        f"{_named(fallen, ' by {:.1f} dB')}",
+        f"{few(names)}",
         round(middle, 2),
         limits.suppression_db,
         "what is removed holds what should stay: take less of it (strength, a limit of the reduction), or train with "
         "less noise and a loss that sees what is missing (over_suppression)",
         evidence.where,
+        names,
     )
 
 
@@ -235,16 +236,18 @@ def worse(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
     share = len(lost) / max(1, len(gains))
     if not lost or share <= limits.worse_share:
         return None
+    names = tuple(f"{each.name} by {-gain:.1f} dB" for gain, each in lost)
     return Finding(
         "OUT07",
         "error" if share > 0.5 else "warning",
         f"{len(lost)} of {counted(len(gains), 'recording')} have a lower SI-SDR than their input (median of all "
-        f"{np.median([gain for gain, _ in gains]):+.1f} dB): {_named(lost, ' by {:.1f} dB')}",
+        f"{np.median([gain for gain, _ in gains]):+.1f} dB): {few(names)}",
         round(share, 4),
         limits.worse_share,
         "listen to these first, and ask what they have in common: level, noise, language; leave alone what needs "
         "nothing",
         evidence.where,
+        names,
     )
 
 
@@ -258,15 +261,17 @@ def clips(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
     share = len(cut) / max(1, len(evidence.measured))
     if share <= limits.clipped_share:
         return None
+    names = tuple(f"{each.name} in {100 * value:.2g} % of its samples" for value, each in cut)
     return Finding(
         "OUT08",
         "error" if share >= 0.5 else "warning",
         f"{len(cut)} of {counted(len(evidence.measured), 'output')} clip, or rise above full scale, where the input "
-        f"does not: {_named([(100 * value, each) for value, each in cut], ' in {:.2g} % of its samples')}",
+        f"does not: {few(names)}",
         round(share, 4),
         limits.clipped_share,
         "write with headroom or as float, and look for a gain that is not taken back",
         evidence.where,
+        names,
     )
 
 
@@ -308,16 +313,16 @@ def foreign(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
     share = n_low / len(evidence.outputs)
     scores = [score for score, _ in kinds[kind] if score is not None]
     low = f"{np.median(scores):.0f} dB SI-SDR (median), and " if scores else ""
-    names = [each.name for _, each in kinds[kind]]
+    names = tuple(each.name for _, each in kinds[kind])
     return Finding(
         "OUT10",
         "error" if share >= 0.5 and kind != "unsure" else "warning",
-        f"{n_low} of {counted(len(evidence.outputs), 'recording')}: {low}{told}: {', '.join(names[:N_NAMED])}"
-        + (" ..." if len(names) > N_NAMED else ""),
+        f"{n_low} of {counted(len(evidence.outputs), 'recording')}: {low}{told}: {few(names)}",
         round(share, 4),
         limits.impossible_db,
         remedy,
         evidence.where,
+        names,
     )
 
 
@@ -404,10 +409,3 @@ def _has_range(evidence: OutputEvidence, settings: DoctorSettings) -> bool:
     return (
         len(levels) >= LEAST_POINTS and levels[-1 - third // 2] - levels[third // 2] >= settings.output.level_range_db
     )
-
-
-def _named(chosen: Sequence[tuple[float, OutputFacts]], form: str) -> str:
-    names = ", ".join(
-        each.name + form.format(abs(value) if "by" in form else value) for value, each in chosen[:N_NAMED]
-    )
-    return names + (" ..." if len(chosen) > N_NAMED else "")

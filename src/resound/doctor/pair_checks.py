@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from resound.doctor.check import Check, Found
 from resound.doctor.data_evidence import DataEvidence, PairFacts
-from resound.doctor.finding import Finding
+from resound.doctor.finding import Finding, few
 from resound.doctor.settings import Thresholds
 from resound.doctor.verdict import CERTAIN
 from resound.errors import counted
@@ -20,19 +20,21 @@ def not_the_same(evidence: DataEvidence, thresholds: Thresholds) -> Found:
         return None
     share, n_different = pooled.share_different, pooled.n("different")
     strengths = [pair.likeness.strength for pair in evidence.compared if pair.likeness]
-    names = _named(evidence, [one.kind == "different" for one in pooled.verdicts])
+    told = zip(evidence.compared, pooled.verdicts, strict=True)
+    names = tuple(pair.name for pair, verdict in told if verdict.kind == "different")
     n_elsewhere = sum(found.strength > CERTAIN for found in evidence.unrelated)
     elsewhere = f"; {n_elsewhere} fit the file of another pair: the lists are in another order" if n_elsewhere else ""
     return Finding(
         "DATA01",
         "error" if share >= limit else "warning",
         f"{n_different} of {counted(pooled.n_told, 'pair')} hold two different recordings (peak of the correlation "
-        f"{np.median(strengths):.1f} deviations, a common recording has more than {pooled.limits.strong:.1f}): {names}"
-        f"{elsewhere}",
+        f"{np.median(strengths):.1f} deviations, a common recording has more than {pooled.limits.strong:.1f}): "
+        f"{few(names)}{elsewhere}",
         round(share, 4),
         limit,
         "pair the files anew: cut both sides at the same place, and see that both lists are in the same order",
         evidence.where_pairs,
+        names,
     )
 
 
@@ -192,11 +194,6 @@ def other_lengths(evidence: DataEvidence, thresholds: Thresholds) -> Found:
 def _length_difference_ms(pair: PairFacts) -> float:
     sides = (pair.clean, pair.degraded)
     return 1000 * (pair.degraded.seconds - pair.clean.seconds) if all(side.n_samples for side in sides) else 0.0
-
-
-def _named(evidence: DataEvidence, chosen: list[bool]) -> str:
-    names = [pair.name for pair, is_chosen in zip(evidence.compared, chosen, strict=True) if is_chosen]
-    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
 
 
 CHECKS = (

@@ -45,7 +45,7 @@ class Report:
 
     def text(self, *, is_verbose: bool = False) -> str:
         """Return it for a person, the worst first; one screen unless all is asked for."""
-        blocks = [_block(finding) for finding in self.findings]
+        blocks = [_block(finding, with_files=is_verbose) for finding in self.findings]
         notes = list(self.notes if is_verbose else self.notes[:3])
         if len(self.notes) > len(notes):
             notes.append(f"and {len(self.notes) - len(notes)} more notes")
@@ -88,10 +88,11 @@ STYLE = (
 )
 
 
-def _block(finding: Finding) -> list[str]:
-    """Return a finding as some lines: what is wrong, the number, the remedy, what it was measured on."""
+def _block(finding: Finding, *, with_files: bool) -> list[str]:
+    """Return a finding as some lines: what is wrong, the number, the remedy, what it was measured on, which files."""
     told = [(f"{finding.severity:<8} ", f"{finding.code}  {CHECKS[finding.code].title}")]
     told += [(INDENT, text) for text in (finding.message, f"-> {finding.remedy}", f"on {finding.where}")]
+    told += [(INDENT + "   ", name) for name in finding.files if with_files]
     return [
         line
         for start, text in told
@@ -110,6 +111,9 @@ def _section(finding: Finding, pictures: Sequence[Picture]) -> str:
         f"{title}{html.escape(CHECKS[finding.code].title)}</h2><p>{_escaped(finding.message)}</p>"
         f"<p>{_escaped(finding.remedy)}</p><p class='where'>{_escaped(finding.where)}</p>"
     )
+    if finding.files:
+        names = "".join(f"<li>{_escaped(name)}</li>" for name in finding.files)
+        told += f"<details><summary>{counted(len(finding.files), 'file')}</summary><ul>{names}</ul></details>"
     own = [picture for picture in pictures if picture.code == finding.code]
     return told + "".join(
         f"<figure><img alt='{html.escape(picture.title)}' "
