@@ -110,9 +110,17 @@ def test_other_lengths_are_noted_and_compared_as_far_as_they_go(healthy, here, r
 
 
 def test_silent_and_tiny_files_are_no_crash(here, resound):
-    silent = [np.zeros(16000), np.zeros(10), np.full(4000, 0.1)]
+    silent = [np.zeros(16000), np.zeros(10), np.full(400, 0.1)]
     write_three(here, replace(speech(), clean=silent, degraded=silent, enhanced=silent))
-    assert resound("doctor", "output", *SIDES).status == 0
+    ended = resound("doctor", "output", *SIDES)
+    assert ended.status == 2 and "nothing there can be heard" in ended.stderr
+
+
+def test_recordings_without_anything_to_hear_are_named(healthy, here, resound):
+    for side in ("clean", "degraded", "enhanced"):
+        soundfile.write(here / side / "take1.wav", np.zeros(16000), 16000)
+    told = resound("doctor", "output", *SIDES).stdout
+    assert "1 of 3 recordings are silent or too short to be told anything of: take1" in told
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from resound.audio.segments import resample
 from resound.doctor.data_evidence import Compared, Progress, compare, drawn_from, loudest_stretch, unrelated_in
+from resound.doctor.finding import few
 from resound.doctor.likeness import Likeness
 from resound.doctor.output_lists import Output, OutputList
 from resound.doctor.output_measures import Change, change_between, cliff_hz, lost_above_hz, loud_spectrum_db
@@ -20,7 +21,7 @@ from resound.doctor.sounds import ANALYSIS_HZ, Audio, FileFacts, flat_share, loo
 from resound.doctor.verdict import Pooled
 from resound.dsp.alignment import find_delay
 from resound.dsp.bandwidth import bandwidth_hz
-from resound.errors import counted
+from resound.errors import InputError, counted
 from resound.inference.workers import count_of_jobs, map_in_order
 
 LISTENED_SECONDS = 240.0  # of each file, from its start
@@ -28,6 +29,7 @@ DELAY_SECONDS = 20.0  # of it that tell the delay
 MOST_DELAY_SECONDS = 1.0
 SURE = 0.3  # of a delay
 GROUP = 4  # recordings that one process takes at a time
+SHORTEST_SECONDS, SILENT_DBFS = 0.1, -90.0  # of what tells anything
 LENGTH_SECONDS = 0.001  # by which lengths may differ
 
 
@@ -150,7 +152,7 @@ class OutputEvidence:
 def evidence_of_outputs(
     listed: OutputList, settings: DoctorSettings, *, n_jobs: int = 0, progress: Progress | None = None
 ) -> OutputEvidence:
-    """Return what a drawn sample of recordings and their outputs hold."""
+    """Return what a drawn sample of recordings and their outputs hold.  Raises `InputError` where all are silent."""
     drawn, rest = drawn_from(listed.outputs, settings)
     groups = [drawn[start : start + GROUP] for start in range(0, len(drawn), GROUP)]
     jobs = 1 if len(groups) == 1 else min(count_of_jobs(n_jobs), len(groups))
@@ -160,6 +162,8 @@ def evidence_of_outputs(
         if progress is not None:
             progress(sum(len(one.outputs) for one in found), len(drawn))
     outputs = [facts for each in found for facts in each.outputs]
+    if not any(_is_heard(each) or each.degraded.fault or each.enhanced.fault for each in outputs):
+        raise InputError(f"{listed.outputs[0].degraded.parent}: nothing there can be heard; give longer recordings")
     of = f" of {len(listed.outputs)}, drawn with seed {settings.seed}" if rest else ""
     return OutputEvidence(
         outputs,
@@ -294,10 +298,22 @@ def _band_of(audios: dict[str, Sound], change: Change, settings: DoctorSettings)
     return Band(lost, bandwidth_hz(*audios[reference]), spectra[reference], spectra["degraded"], spectra["enhanced"])
 
 
+def _is_heard(facts: OutputFacts) -> bool:
+    """Return whether the input is long and loud enough to tell anything of its output."""
+    is_silent = facts.change is not None and facts.change.input_dbfs < SILENT_DBFS
+    return not is_silent and facts.degraded.seconds >= SHORTEST_SECONDS
+
+
 def _odd_forms(outputs: Sequence[OutputFacts]) -> list[str]:
-    """Return a note on outputs of another rate, and one on those of another length, than their input."""
+    """Return notes on recordings without anything to hear, on outputs of another rate and of another length."""
     usable = [each for each in outputs if each.degraded.sample_rate and each.enhanced.sample_rate]
     notes = []
+    unheard = [each.name for each in usable if not _is_heard(each)]
+    if unheard:
+        notes.append(
+            f"{len(unheard)} of {counted(len(usable), 'recording')} are silent or too short to be told anything of: "
+            f"{few(unheard)}"
+        )
     rates = [each for each in usable if each.degraded.sample_rate != each.enhanced.sample_rate]
     if rates:
         first = rates[0]
