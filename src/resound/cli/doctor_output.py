@@ -43,7 +43,7 @@ def output_command(
     as_json: AsJson = False,
     page: Html = None,
     is_verbose: Verbose = False,
-    jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", help="Processes; 0: one per core.")] = 0,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", min=0, metavar="N", help="Processes; 0: one per core.")] = 0,
 ) -> None:
     """Look at what any tool made of recordings.
 

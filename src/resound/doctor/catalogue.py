@@ -110,7 +110,7 @@ def silencing(code: str) -> str:
     """Return how a check is switched off."""
     if moment_of(code) == "output":
         return f"Give --ignore {code}, or another threshold with --set output.NAME=VALUE."
-    return (
-        f"Give --ignore {code}, or write 'doctor: {{ignore: [{code}]}}' in the training's file; "
-        f"'resound train --force {code}' trains all the same and records that it was forced."
-    )
+    told = f"Give --ignore {code}, or write 'doctor: {{ignore: [{code}]}}' in the training's file"
+    if moment_of(code) not in ("data", "plan"):  # what is found of runs and by probes keeps no training from beginning
+        return f"{told}."
+    return f"{told}; 'resound train --force {code}' trains all the same and records that it was forced."
