@@ -14,6 +14,7 @@ from resound.cli.doctor_options import (
     AsJson,
     Html,
     Ignore,
+    Jobs,
     Select,
     Set,
     Verbose,
@@ -26,7 +27,9 @@ from resound.cli.doctor_options import (
 )
 
 if TYPE_CHECKING:
+    from resound.doctor.data_evidence import DataEvidence
     from resound.doctor.report import Picture
+    from resound.doctor.settings import DoctorSettings
     from resound.doctor.training_data import TrainingData
 
 app = typer.Typer(
@@ -167,7 +170,7 @@ def data_command(
     as_json: AsJson = False,
     page: Html = None,
     is_verbose: Verbose = False,
-    jobs: Annotated[int, typer.Option("-j", "--jobs", min=0, metavar="N", help="Processes; 0: one per core.")] = 0,
+    jobs: Jobs = 0,
 ) -> None:
     """Look at the data of a training, or at pairs of files, whoever made them.
 
@@ -176,10 +179,8 @@ def data_command(
     with status_2():
         check_page(page)
         from resound.doctor.catalogue import count_of, run_checks
-        from resound.doctor.data_evidence import evidence_of_pairs
-        from resound.doctor.pair_lists import pairs_between
         from resound.doctor.report import Report
-        from resound.doctor.training_data import evidence_of_sums, evidence_of_training
+        from resound.doctor.training_data import evidence_of_training
         from resound.errors import ConfigError
 
         files, training = (clean, degraded, *(sources or ())), (*(corpus or ()), target)
@@ -193,18 +194,9 @@ def data_command(
             settings = settings_from(select, ignore, words, own)
             with progress_bar("looked at") as progress:
                 evidence = evidence_of_training(data, settings, n_jobs=jobs, progress=progress)
-        elif sources and degraded and not clean:
-            settings = settings_from(select, ignore, words)
-            evidence = evidence_of_sums(degraded, sources, settings)
-        elif clean and degraded and not sources:
-            settings = settings_from(select, ignore, words)
-            with progress_bar("pairs") as progress:
-                evidence = evidence_of_pairs(pairs_between(clean, degraded), settings, n_jobs=jobs, progress=progress)
         else:
-            raise ConfigError(
-                "nothing to look at; give a training, or --clean DIR --degraded DIR, or --degraded DIR with --sources "
-                "DIR for each source"
-            )
+            settings = settings_from(select, ignore, words)
+            evidence = evidence_of_files(clean, degraded, sources or (), settings, jobs)
         findings = run_checks("data", evidence, settings)
         report = Report(evidence.where_pairs, findings, count_of("data", settings), evidence.notes)
 
@@ -214,6 +206,26 @@ def data_command(
             return pictures_of(evidence, findings)
 
         conclude(report, as_json=as_json, is_verbose=is_verbose, page=page, draw=draw)
+
+
+def evidence_of_files(
+    clean: Path | None, degraded: Path | None, sources: Sequence[Path], settings: DoctorSettings, jobs: int
+) -> DataEvidence:
+    """Return what pairs hold, or mixtures and their sources.  Raises `ConfigError` and `InputError`."""
+    from resound.doctor.data_evidence import evidence_of_pairs
+    from resound.doctor.pair_lists import pairs_between
+    from resound.doctor.training_data import evidence_of_sums
+    from resound.errors import ConfigError
+
+    if sources and degraded and not clean:
+        return evidence_of_sums(degraded, sources, settings)
+    if clean and degraded and not sources:
+        with progress_bar("pairs") as progress:
+            return evidence_of_pairs(pairs_between(clean, degraded), settings, n_jobs=jobs, progress=progress)
+    raise ConfigError(
+        "nothing to look at; give a training, or --clean DIR --degraded DIR, or --degraded DIR with --sources DIR for "
+        "each source"
+    )
 
 
 def training_to_look_at(

@@ -25,6 +25,7 @@ Set = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures as well.")]
+Jobs = Annotated[int, typer.Option("-j", "--jobs", min=0, metavar="N", help="Processes; 0: one per core.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show all findings, however many screens.")]
 
 

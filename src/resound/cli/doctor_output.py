@@ -12,6 +12,7 @@ from resound.cli.doctor_options import (
     AsJson,
     Html,
     Ignore,
+    Jobs,
     Select,
     Set,
     Verbose,
@@ -43,7 +44,7 @@ def output_command(
     as_json: AsJson = False,
     page: Html = None,
     is_verbose: Verbose = False,
-    jobs: Annotated[int, typer.Option("-j", "--jobs", min=0, metavar="N", help="Processes; 0: one per core.")] = 0,
+    jobs: Jobs = 0,
 ) -> None:
     """Look at what any tool made of recordings.
 
