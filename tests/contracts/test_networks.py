@@ -21,6 +21,15 @@ TASNET = {
     "n_repeats": 2,
 }
 UNET = {"n_fft": 64, "hop": 16, "widths": [6, 8, 8], "num_tfc": 1}
+BANDS = {
+    "sample_rate": 8000,
+    "hop": 40,
+    "n_narrow": 6,
+    "n_bands": 12,
+    "channels": [6, 8],
+    "band_hidden": 4,
+    "n_blocks": 1,
+}
 GRIDNET = {"n_fft": 32, "hop": 16, "n_blocks": 1, "embedding": 8, "unfold": 3, "hidden": 6, "n_heads": 2, "qk_size": 34}
 TINY: dict[str, tuple[str, dict]] = {
     "conv_tasnet": ("conv_tasnet", TASNET),
@@ -45,6 +54,9 @@ TINY: dict[str, tuple[str, dict]] = {
     ),
     "gatewave": ("gatewave", {"hidden": 16, "depth": 2}),
     "gatewave causal": ("gatewave", {"hidden": 4, "depth": 2, "causal": True, "stride": 2}),
+    "band_rnn": ("band_rnn", BANDS),
+    "band_rnn without a look ahead": ("band_rnn", {**BANDS, "lookahead_frames": 0, "filter_frames": 1, "n_narrow": 0}),
+    "band_rnn two ahead": ("band_rnn", {**BANDS, "lookahead_frames": 2, "filter_frames": 2, "n_bands": 16}),
     "two_stage_unet": ("two_stage_unet", {**UNET, "depth": 2}),
     "two_stage_unet one stage": ("two_stage_unet", {**UNET, "depth": 1, "num_tfc": 2, "n_stages": 1}),
     "two_stage_unet as published": ("two_stage_unet", {**UNET, "depth": 1, "num_tfc": 2, "pad_start": False}),
@@ -159,6 +171,7 @@ TOO_LARGE = {
     "tf_gridnet": {"embedding": 10**9},
     "two_stage_unet": {"widths": [10**9] * 7},
     "timbre": {"widths": [10**9] * 4},
+    "band_rnn": {"channels": [24, 10**9]},
 }
 
 
@@ -198,8 +211,9 @@ def test_the_receptive_field_is_what_gradients_see(network):
 def test_changing_the_future_leaves_the_past_alone(causal_network):
     x = sound(causal_network, 4000)
     changed = x.clone()
-    changed[..., 2500:] = sound(causal_network, 1500, seed=9)
-    until = 2500 - causal_network.latency_samples
+    first = 2500 - 2500 % causal_network.hop_samples  # of a hop, which is heard as a whole
+    changed[..., first:] = sound(causal_network, 4000 - first, seed=9)
+    until = first - causal_network.latency_samples
     with torch.no_grad():
         past, other = causal_network(x)[..., :until], causal_network(changed)[..., :until]
     torch.testing.assert_close(past, other, atol=1e-6, rtol=1e-5)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from resound.config import explain
 from resound.errors import ConfigError, ModelError, did_you_mean, one_line
+from resound.models.band_rnn import BandRNN, BandRNNConfig
 from resound.models.conv_tasnet import ConvTasNet, ConvTasNetConfig
 from resound.models.demucs import Demucs, DemucsConfig
 from resound.models.gatewave import GateWave, GateWaveConfig
@@ -25,6 +26,7 @@ from resound.models.wave_u_net import WaveUNet, WaveUNetConfig
 TOO_LARGE = ("allocate memory", "out of memory", "overflow", "too large")  # what torch says of such sizes
 # Every network by the name it has in presets and checkpoints.
 MODELS: dict[str, tuple[type[Network], type[NetworkConfig]]] = {
+    "band_rnn": (BandRNN, BandRNNConfig),
     "conv_tasnet": (ConvTasNet, ConvTasNetConfig),
     "timbre": (Timbre, TimbreConfig),
     "demucs": (Demucs, DemucsConfig),

@@ -1,0 +1,309 @@
+"""BandRNN, our own: a filter for each band from recurrences over time and over bands; small, causal, full band.
+
+::
+
+    waveform ─ STFT ─ ÷ level, compressed ─ bands ─ conv ─ conv ─ N × [GRU over time, over bands] ─ + ─ up ─ + ─ up
+                │                                    └──────┴────────────────────────── skips ──────┴────────┘    │
+                └──────────────────────────────────── × filter of a few frames ── bands to bins ──────────────────┘
+
+Ideas it is made of: bands of equal width below, of growing width above (Valin 2018, arXiv 1709.08243; Rong et al. 2024,
+GTCRN); recurrences over time and over bands in turn on few channels (Le et al. 2021, DPCRN, arXiv 2107.05429;
+FastEnhancer, arXiv 2509.21867); a complex filter over some frames instead of a mask (Mack & Habets 2019, Deep Filtering,
+arXiv 1904.08369); magnitudes to the power of 0.3.  Sizes and the rest are ours.
+
+Level: the spectrum is divided by the level so far, a running mean over some seconds that begins with the first frame.
+What comes out is the input filtered, so that twice the input is exactly twice the output, down to -120 dBFS.
+
+Band: what is removed in a bin is decided by the band that it belongs to; nothing is low-passed.
+
+Delay: a window and ``lookahead_frames`` more, 30 ms with the default sizes; the hop that a stream waits for is in it.
+
+What makes it fast: past the two convolutions there are a quarter as many bands; norms are those of batches, which are
+part of the weights when it does not learn; a recording is one run of each GRU.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from resound.models.layers import istft, stft
+from resound.models.network import Network, NetworkConfig, State
+
+POWER_FLOOR = 1e-12  # of full scale: -120 dBFS
+CHUNK = 64  # frames whose running level is one product
+
+
+class BandRNNConfig(NetworkConfig):
+    """Sizes of BandRNN."""
+
+    sample_rate: int = Field(48000, ge=4000, le=192_000)
+    hop: int = Field(480, ge=16)  # half a window
+    lookahead_frames: int = Field(1, ge=0, le=8)
+    n_narrow: int = Field(80, ge=0)  # bins that are a band of their own: up to 4 kHz
+    n_bands: int = Field(128, ge=8)  # in all; a multiple of 4
+    channels: tuple[int, int] = (24, 48)  # after the convolutions, the second in the GRUs too
+    band_hidden: int = Field(24, ge=1)  # of the GRU over bands, each way
+    n_blocks: int = Field(3, ge=1)
+    kernel: int = Field(5, ge=3)  # bands
+    filter_frames: int = Field(3, ge=1, le=8)  # the one in the middle of the look-ahead, and those around it
+    exponent: float = Field(0.3, gt=0, le=1)  # of magnitudes
+    level_seconds: float = Field(3.0, gt=0)  # what the running level looks back
+
+    @model_validator(mode="after")
+    def _check(self) -> BandRNNConfig:
+        if self.n_channels != 1 or self.n_sources != 1:
+            raise ValueError(f"one channel in and one out, got {self.n_channels} and {self.n_sources}")
+        if self.n_bands % 4:
+            raise ValueError(f"n_bands must be a multiple of 4 (it is halved twice), got {self.n_bands}")
+        if not self.kernel % 2:
+            raise ValueError(f"kernel must be odd, got {self.kernel}")
+        if not self.n_narrow < self.n_bands <= self.hop:
+            raise ValueError(
+                f"n_narrow {self.n_narrow} < n_bands {self.n_bands} <= hop {self.hop} does not hold; change one"
+            )
+        if self.filter_frames > self.lookahead_frames + 2:
+            raise ValueError(
+                f"filter_frames {self.filter_frames}: at most lookahead_frames + 2 = {self.lookahead_frames + 2}"
+            )
+        return self
+
+
+class BandRNN(Network):
+    """Waveform ``(batch, 1, time)`` to ``(batch, 1, time)``."""
+
+    config: BandRNNConfig
+
+    def __init__(self, config: BandRNNConfig) -> None:
+        super().__init__(config)
+        narrow, wide = config.channels
+        kernel, n_seen = config.kernel, config.lookahead_frames + 2
+        self.enter = ConvNorm(3 * n_seen, narrow, kernel)
+        self.down = ConvNorm(narrow, wide, kernel)
+        self.place = nn.Parameter(torch.zeros(config.n_bands // 4, wide))  # what sets a band apart from others
+        self.blocks = nn.ModuleList(Block(wide, config.band_hidden) for _ in range(config.n_blocks))
+        self.up = UpNorm(wide, narrow)
+        self.leave = nn.ConvTranspose1d(narrow, 2 * config.filter_frames, 4, 2, 1)
+        with torch.no_grad():  # begins near to the input: a filter of 1 in the frame itself
+            self.leave.weight.mul_(0.1)
+            self.leave.bias.zero_()
+            self.leave.bias[2 * self._middle] = 1.0
+        self.register_buffer("window", torch.hann_window(2 * config.hop).sqrt(), persistent=False)
+        self.register_buffer("to_bands", band_weights(config), persistent=False)
+
+    @property
+    def is_causal(self) -> bool:
+        """Yes: with `latency_samples` to look ahead."""
+        return True
+
+    @property
+    def hop_samples(self) -> int:
+        """`step` takes any multiple of it."""
+        return self.config.hop
+
+    @property
+    def latency_samples(self) -> int:
+        """The second half of the window and the frames ahead."""
+        return (1 + self.config.lookahead_frames) * self.config.hop
+
+    @property
+    def follows_level(self) -> bool:
+        """Yes, exactly."""
+        return True
+
+    @property
+    def _middle(self) -> int:
+        """Which frame of the filter, newest first, is the one that comes out."""
+        return min(self.config.lookahead_frames, self.config.filter_frames - 1)
+
+    def process(self, waveform: Tensor) -> Tensor:
+        """Return ``(batch, 1, time)``."""
+        hop, n_samples = self.config.hop, waveform.shape[-1]
+        n_late = self.latency_samples
+        padded = functional.pad(waveform, (0, n_late + -n_samples % hop))
+        sound, _ = self._run(padded, self.init_state(len(waveform)))
+        return sound[..., n_late : n_late + n_samples]
+
+    def init_state(self, batch_size: int = 1) -> State:
+        """Return the state before the first sample."""
+        config, like = self.config, self.place
+        n_freqs, n_past = config.hop + 1, config.lookahead_frames + 1
+        return {
+            "samples": like.new_zeros(batch_size, 1, config.hop),
+            "energy": like.new_zeros(batch_size, 2, dtype=torch.float32),
+            "spectra": like.new_zeros(batch_size, n_past, n_freqs, 2),
+            "features": like.new_zeros(batch_size, n_past, 3, config.n_bands),
+            "hidden": like.new_zeros(config.n_blocks, batch_size, config.n_bands // 4, config.channels[1]),
+            "carry": like.new_zeros(batch_size, 1, config.hop),
+        }
+
+    def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return as many samples ``(batch, 1, time)`` as came in, late by `latency_samples`, and the next state."""
+        self.check_frame(frame, self.config.hop)
+        return self._run(frame, state)
+
+    def flush(self, state: State) -> Tensor:
+        """Return the last `latency_samples`."""
+        zeros = state["samples"].new_zeros(len(state["samples"]), 1, self.latency_samples)
+        return self._run(zeros, state)[0]
+
+    def _run(self, waveform: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return a stretch of whole hops filtered, late, and the state after it."""
+        hop = self.config.hop
+        following: dict[str, Any] = {}
+        samples = torch.cat([state["samples"], waveform], dim=-1)
+        following["samples"] = samples[..., -hop:]
+        spectra = stft(samples.squeeze(1), self.window, hop)
+        features, following["energy"] = self._features(spectra, state["energy"])
+        n_past, n_frames = self.config.lookahead_frames + 1, spectra.shape[1]
+        features = torch.cat([state["features"], features], dim=1)
+        spectra = torch.cat([state["spectra"], spectra], dim=1)
+        following["features"], following["spectra"] = features[:, n_frames:], spectra[:, n_frames:]
+        seen = torch.cat([features[:, n_past - k : n_past - k + n_frames] for k in range(n_past + 1)], dim=2)
+        taps, following["hidden"] = self._taps(seen, state["hidden"])
+        first = n_past - self.config.lookahead_frames + self._middle  # the newest frame that the filter takes
+        filtered = sum(
+            product(taps[:, :, k], spectra[:, first - k : first - k + n_frames]) for k in range(taps.shape[2])
+        )
+        sound = istft(filtered, self.window, hop, endless=True)  # (batch, (frames + 1) * hop), the ends fading
+        carried = torch.cat([state["carry"][:, 0] + sound[:, :hop], sound[:, hop:]], dim=-1)
+        following["carry"] = carried[:, None, -hop:]
+        return carried[:, None, :-hop], following
+
+    def _features(self, spectra: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+        """Return magnitudes, real and imaginary parts of bands ``(batch, frame, 3, band)``, and the energy so far."""
+        config = self.config
+        power = spectra.square().sum(dim=-1)
+        of_full_scale = 2 / self.window.square().sum() / (2 * config.hop)  # the mean square of the samples
+        level, energy = running_mean(power.sum(dim=-1) * of_full_scale, energy, self._decay)
+        scale = (level + POWER_FLOOR).rsqrt() / config.hop**0.5
+        power = power * scale.square().unsqueeze(-1)
+        compressed = (power + 1e-9) ** ((config.exponent - 1) / 2)
+        parts = spectra * (scale[..., None] * compressed)[..., None]
+        magnitude = (power * compressed.square()).clamp_min(1e-12).sqrt()
+        return torch.stack([magnitude, parts[..., 0], parts[..., 1]], dim=2) @ self.to_bands, energy
+
+    @property
+    def _decay(self) -> float:
+        """What a frame counts against the one after it."""
+        return math.exp(-self.config.hop / self.config.sample_rate / self.config.level_seconds)
+
+    def _taps(self, seen: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the filter ``(batch, frame, tap, bin, 2)`` and the state of the GRUs over time."""
+        n_batch, n_frames = seen.shape[:2]
+        outer = self.enter(seen.flatten(0, 1))
+        inner = self.down(outer)
+        x = inner.transpose(1, 2) + self.place  # (batch * frame, band, channel)
+        kept = []
+        for block, before in zip(self.blocks, hidden, strict=True):
+            x, after = block(x, before, n_batch)
+            kept.append(after)
+        x = self.up(x.transpose(1, 2) + inner) + outer
+        x = self.leave(x) @ self.to_bins
+        return x.unflatten(1, (-1, 2)).transpose(2, 3).unflatten(0, (n_batch, n_frames)), torch.stack(kept)
+
+    @property
+    def to_bins(self) -> Tensor:
+        """How much of each band's filter is a bin's, ``(band, bin)``; of each bin it adds up to 1."""
+        weights = self.to_bands.t()
+        return weights / weights.sum(dim=0, keepdim=True)
+
+
+class Block(nn.Module):
+    """A GRU over time, the same for all bands, then one over bands, both ways; each with a way around it."""
+
+    def __init__(self, width: int, band_hidden: int) -> None:
+        super().__init__()
+        self.time = nn.GRU(width, width, batch_first=True)
+        self.after_time = LinearNorm(width, width)
+        self.bands = nn.GRU(width, band_hidden, batch_first=True, bidirectional=True)
+        self.after_bands = LinearNorm(2 * band_hidden, width)
+
+    def forward(self, x: Tensor, hidden: Tensor, n_batch: int) -> tuple[Tensor, Tensor]:
+        """Return ``(batch * frame, band, channel)`` for the same, and the state ``(batch, band, channel)``."""
+        n_bands = x.shape[1]
+        over_time = x.unflatten(0, (n_batch, -1)).transpose(1, 2).flatten(0, 1)  # (batch * band, frame, channel)
+        y, after = self.time(over_time, hidden.flatten(0, 1)[None].contiguous())
+        y = y.unflatten(0, (n_batch, n_bands)).transpose(1, 2).flatten(0, 1)
+        x = x + self.after_time(y)
+        y, _ = self.bands(x)
+        return x + self.after_bands(y), after[0].unflatten(0, (n_batch, n_bands))
+
+
+class LinearNorm(nn.Module):
+    """A linear layer and the norm of the batch."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_in, n_out, bias=False)
+        self.norm = nn.BatchNorm1d(n_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(..., out)`` for ``(..., in)``."""
+        y = self.linear(x)
+        return self.norm(y.flatten(0, -2)).view_as(y)
+
+
+class ConvNorm(nn.Sequential):
+    """A convolution over bands that halves them, the norm of the batch, and a rectifier."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
+        super().__init__(nn.Conv1d(n_in, n_out, kernel, 2, kernel // 2, bias=False), nn.BatchNorm1d(n_out), nn.SiLU())
+
+
+class UpNorm(nn.Sequential):
+    """The other way."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__(nn.ConvTranspose1d(n_in, n_out, 4, 2, 1, bias=False), nn.BatchNorm1d(n_out), nn.SiLU())
+
+
+def band_weights(config: BandRNNConfig) -> Tensor:
+    """Return how much of each bin is in each band, ``(bin, band)``; of each band it adds up to 1.
+
+    The first bins are bands of their own; above, triangles overlap whose widths grow by the same factor.
+    """
+    n_freqs, n_narrow, n_wide = config.hop + 1, config.n_narrow, config.n_bands - config.n_narrow
+    centres = torch.cat([torch.arange(n_narrow).double(), _centres(n_narrow, n_freqs - 1, n_wide)])
+    bins = torch.arange(n_freqs).double()[:, None]
+    below = centres - torch.cat([centres[:1] - 1, centres[:-1]])
+    above = torch.cat([centres[1:], centres[-1:] + 1]) - centres
+    weights = torch.minimum(1 - (centres - bins) / below, 1 - (bins - centres) / above).clamp_min(0)
+    return (weights / weights.sum(dim=0)).float()
+
+
+def _centres(first: int, last: int, n: int) -> Tensor:
+    """Return ``n`` places from one bin to another whose distances grow by the same factor, the first at least 1."""
+    low, high = 1.0, 4.0
+    for _ in range(60):  # the factor for which the distances add up
+        factor = (low + high) / 2
+        low, high = (factor, high) if sum(factor**k for k in range(n - 1)) < last - first else (low, factor)
+    return first + torch.tensor([0.0, *(low**k for k in range(n - 1))]).double().cumsum(dim=0)
+
+
+def running_mean(values: Tensor, state: Tensor, decay: float) -> tuple[Tensor, Tensor]:
+    """Return the mean of all ``(batch, frame)`` so far, what is old counting less, and the state ``(batch, 2)``.
+
+    The state holds the weighted sum and the sum of the weights: the mean of one frame is that frame.
+    """
+    means = []
+    for chunk in values.split(CHUNK, dim=1):
+        n_frames = chunk.shape[1]
+        age = torch.arange(n_frames, device=values.device)
+        weights = torch.where(age[:, None] >= age, decay ** (age[:, None] - age).clamp_min(0), 0.0)
+        sums = torch.stack([chunk, torch.ones_like(chunk)], dim=1) @ weights.t().to(chunk.dtype)
+        sums = sums + state.unsqueeze(-1) * decay ** (age + 1)
+        means.append(sums[:, 0] / sums[:, 1])
+        state = sums[..., -1]
+    return torch.cat(means, dim=1), state
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Return the product of complex numbers whose parts are the last axis."""
+    (a, b), (c, d) = left.unbind(dim=-1), right.unbind(dim=-1)
+    return torch.stack([a * c - b * d, a * d + b * c], dim=-1)
