@@ -159,6 +159,8 @@ except RuntimeError as error:
 def test_memory_that_runs_out_is_known_by_its_error():
     ran = subprocess.run([sys.executable, "-c", TOO_LARGE], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith("True"), ran.stdout
+    on_gpu = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+    assert memory.is_out_of_memory(RuntimeError(on_gpu))
     assert not memory.is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 

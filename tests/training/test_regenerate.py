@@ -133,6 +133,17 @@ def test_each_step_changes_its_own_network_alone(tmp_path, plan, shown, monkeypa
     assert changed == warm_up + both[0] + both[1]
 
 
+def test_memory_that_runs_out_is_told_with_the_batch_that_fits(tmp_path, plan, shown, monkeypatch):
+    from resound.training.regenerate import Regenerate
+
+    def short(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Regenerate, "generator_step", short)
+    with pytest.raises(TrainingError, match=r"at batch_size 2; training.batch_size=1 fits$"):
+        train(plan("adversarial.from_step=0"), tmp_path / "run", shown)
+
+
 def test_losses_norms_and_balance_are_logged_from_the_first_adversarial_step_on(tmp_path, plan, shown):
     train(plan(), tmp_path / "run", shown)
     rows = rows_of(tmp_path / "run")

@@ -7,7 +7,8 @@ import torch
 from resound.training.config import RunConfig
 from resound.training.tasks import Task
 
-SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu")
+# The last is what cuBLAS and cuDNN say.
+SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu", "alloc_failed")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -64,4 +65,5 @@ def one_step(task: Task, config: RunConfig, size: int) -> None:
         loss, _ = task.losses(batch)
     optimisers = task.configure_optimizers()
     loss.backward()
-    optimisers.step()  # whose moments take room as well; the weights are of no use any more
+    for optimiser in optimisers if isinstance(optimisers, list) else [optimisers]:
+        optimiser.step()  # whose moments take room as well; the weights are of no use any more
