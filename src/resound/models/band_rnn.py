@@ -6,10 +6,10 @@
                 │                                    └──────┴────────────────────────── skips ──────┴────────┘    │
                 └──────────────────────────────────── × filter of a few frames ── bands to bins ──────────────────┘
 
-Ideas it is made of: bands of equal width below, of growing width above (Valin 2018, arXiv 1709.08243; Rong et al. 2024,
-GTCRN); recurrences over time and over bands in turn on few channels (Le et al. 2021, DPCRN, arXiv 2107.05429;
-FastEnhancer, arXiv 2509.21867); a complex filter over some frames instead of a mask (Mack & Habets 2019, Deep Filtering,
-arXiv 1904.08369); magnitudes to the power of 0.3.  Sizes and the rest are ours.
+Ideas it is made of: bands of equal width below, of growing width above (Valin 2018, arXiv 1709.08243; GTCRN, Rong et
+al. 2024); recurrences over time and over bands in turn on few channels (Le et al. 2021, DPCRN, arXiv 2107.05429;
+FastEnhancer, arXiv 2509.21867); a complex filter over some frames instead of a mask (Mack & Habets 2019, arXiv
+1904.08369); magnitudes to the power of 0.3.  Sizes and the rest are ours.
 
 Level: the spectrum is divided by the level so far, a running mean over some seconds that begins with the first frame.
 What comes out is the input filtered, so that twice the input is exactly twice the output, down to -120 dBFS.
