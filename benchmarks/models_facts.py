@@ -11,7 +11,7 @@ from typing import Any
 
 from common import parser_for
 
-NETWORKS = ("conv_tasnet", "tf_gridnet", "two_stage_unet", "demucs", "wave_u_net", "gatewave", "timbre")
+NETWORKS = ("conv_tasnet", "tf_gridnet", "two_stage_unet", "demucs", "wave_u_net", "gatewave", "timbre", "band_rnn")
 # Counts of the original implementations, as papers or their code give them; the timbre generator's paper says 3.5 M.
 PUBLISHED = {
     "convtasnet-paper": 5_050_545,
@@ -27,18 +27,22 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "demucs64": [{"causal": False, "stride": 2, "resample": 2, "normalisation": "whole"}],
     "gatewave": [{"causal": True}],
 }
+# Networks whose page shows the default sizes too.
+WITH_DEFAULTS = ("band_rnn",)
 
 
 def facts_text(network: str) -> str:
-    """Return a table of a network at the sizes of its presets."""
+    """Return a table of a network at the sizes of its presets, and at its default ones where a page wants them."""
     from resound.models.facts import facts_of
     from resound.models.presets import load_preset, preset_names
 
     rows = []
-    for name in preset_names():
-        preset = load_preset(name)
-        for words in [{}, *VARIANTS.get(name, [])] if preset.network == network else []:
-            facts = facts_of(network, {**preset.config, **words})
+    sizes_of = {network: {}} if network in WITH_DEFAULTS else {}
+    presets = [load_preset(name) for name in preset_names()]
+    sizes_of |= {preset.name: preset.config for preset in presets if preset.network == network}
+    for name, config in sizes_of.items():
+        for words in [{}, *VARIANTS.get(name, [])]:
+            facts = facts_of(network, {**config, **words})
             added = "".join(f" {key}={str(value).lower()}" for key, value in words.items())
             work, memory = f"{facts.macs_per_second / 1e9:.3g}", f"{facts.training_memory_mb / 1e3:.2g} GB"
             sizes = f"{facts.sample_rate:,} Hz | {facts.parameters:,} | {work} | {reach(facts.receptive_field_ms)}"

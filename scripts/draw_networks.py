@@ -27,6 +27,7 @@ PRESETS = {
     "wave_u_net": "waveunet",
     "gatewave": "gatewave",
     "timbre": "timbre",
+    "band_rnn": "voice",
 }
 LEFT, RIGHT = 124.0, 392.0  # the columns of what is drawn as a U
 Parts = list[Box | Dot | Line | Label | Panel]
@@ -561,13 +562,68 @@ def timbre() -> Picture:
     return finished("timbre", "Timbre generator: causal convolutions around a GRU give a correction", 544, parts)
 
 
+def band_rnn() -> Picture:
+    """A filter for each band, from recurrences over time and over bands."""
+    c = config_of("band_rnn")
+    narrow, wide = c.channels
+    n_freqs, n_taps, n_seen = c.hop + 1, 2 * c.filter_frames, 3 * (c.lookahead_frames + 2)
+    parts: Parts = [
+        Panel(16, 16, 500, 444),
+        signal("noisy", LEFT, 46, "recording", f"1 @ {hertz(c.sample_rate)}", w=106),
+        signal("clean", RIGHT, 46, "restored", f"1 @ {hertz(c.sample_rate)}", w=106),
+        Box("stft", LEFT, 98, "STFT", kind="fixed", w=158, inline=True, **grid(2, n_freqs)),
+        Box("istft", RIGHT, 98, "iSTFT", kind="fixed", w=158, inline=True, shape=f"1 @ {hertz(c.sample_rate)}"),
+        Dot("fork", LEFT, 136),
+        Dot("times", RIGHT, 136, "×"),
+        Box("features", LEFT, 184, "÷ level, compressed", kind="fixed", w=158, detail=f"bands; {n_seen // 3} frames",
+            **grid(n_seen, c.n_bands)),
+        Box("bins", RIGHT, 184, "bands to bins", kind="fixed", w=158, detail=f"a filter of {c.filter_frames} frames",
+            **grid(n_taps, n_freqs)),
+        *chain("noisy", "stft"),
+        Line("stft.b", "fork.t", head=False),
+        Line("fork.r", "times.l"),
+        *chain("fork", "features", "enter"),
+        Line("leave.t", "bins.b"),
+        Line("bins.t", "times.b"),
+        Line("times.t", "istft.b"),
+        Line("istft.t", "clean.b"),
+        *u_levels(
+            [Box("enter", 0, 0, "enter", w=158, inline=True, module="enter", **grid(narrow, c.n_bands // 2)),
+             Box("down", 0, 0, "down", w=158, inline=True, module="down", **grid(wide, c.n_bands // 4))],
+            [Box("leave", 0, 0, "leave", w=158, inline=True, module="leave", **grid(n_taps, c.n_bands)),
+             Box("up", 0, 0, "up", w=158, inline=True, module="up", **grid(narrow, c.n_bands // 2))],
+            246, 68),
+        *u_bottom(Box("block", 0, 400, f"{c.n_blocks} blocks", detail="each band has a place", kind="recurrent", w=140,
+                      module="blocks.0", **grid(wide, c.n_bands // 4)), 1),
+        Panel(516, 16, 744, 444, "block"),
+        signal("bx", 630, 56, "x", "", w=56),
+        Dot("tfork", 630, 84),
+        Box("time", 630, 124, "GRU over time", "one for all bands", "one way", kind="recurrent", w=142),
+        Box("tlinear", 630, 180, "linear, norm", w=142),
+        Dot("tplus", 630, 214, "+"),
+        Dot("bfork", 630, 240),
+        Box("bands", 630, 280, "GRU over bands", "one for all frames", "both ways", kind="recurrent", w=142),
+        Box("blinear", 630, 336, "linear, norm", w=142),
+        Dot("bplus", 630, 370, "+"),
+        signal("bnext", 630, 412, "next", "", w=62),
+        Line("bx.b", "tfork.t", head=False),
+        *chain("tfork", "time", "tlinear", "tplus"),
+        Line("tfork.r", "tplus.r", via=((722, 84), (722, 214))),
+        Line("tplus.b", "bfork.t", head=False),
+        *chain("bfork", "bands", "blinear", "bplus", "bnext"),
+        Line("bfork.r", "bplus.r", via=((722, 240), (722, 370))),
+    ]  # fmt: skip
+    return finished("band_rnn", "BandRNN: recurrences over time and over bands make a filter for each band", 482, parts,
+                    "channels · bands or frequencies × frames")  # fmt: skip
+
+
 def finished(network: str, title: str, height: float, parts: Parts, note: str = "channels @ rate") -> Picture:
     """Return the picture with its legend."""
     parts = [*parts, Label(742, height - 20, note, "right")]
     return Picture(network, title, 760, height, tuple(parts), (18, height - 20))
 
 
-PICTURES = (conv_tasnet, tf_gridnet, two_stage_unet, demucs, wave_u_net, gatewave, timbre)
+PICTURES = (conv_tasnet, tf_gridnet, two_stage_unet, demucs, wave_u_net, gatewave, timbre, band_rnn)
 
 
 def main() -> None:

@@ -17,6 +17,8 @@ PUBLISHED = {
     "film-paper": 71_408_196,
     "film-prototype": 1_880_388,
     "timbre": 3_505_856,
+    "voice": 73_358,
+    "film": 73_358,
 }
 
 

@@ -1,0 +1,96 @@
+"""BandRNN: its bands, its filter, its level."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+
+from resound.errors import ConfigError  # noqa: E402
+from resound.models import build  # noqa: E402
+from resound.models.band_rnn import BandRNNConfig, band_weights, running_mean  # noqa: E402
+
+SMALL = {"sample_rate": 16000, "hop": 80, "n_narrow": 12, "n_bands": 24, "channels": [8, 8], "band_hidden": 4}
+SIZES = [{}, {"n_narrow": 56, "n_bands": 96}, {"hop": 160, "n_narrow": 32, "n_bands": 64}, SMALL]
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return build("band_rnn", **SMALL, n_blocks=1).eval()
+
+
+def noise(n_samples: int = 16000) -> torch.Tensor:
+    sound = torch.randn(1, 1, n_samples, generator=torch.Generator().manual_seed(1))
+    return sound / sound.abs().max()
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_bands_cover_every_bin_and_add_up_to_one(sizes):
+    weights = band_weights(BandRNNConfig(**sizes))
+    assert (weights >= 0).all()
+    assert (weights.sum(dim=1) > 0).all()  # every bin, the last too
+    assert torch.allclose(weights.sum(dim=0), torch.ones(weights.shape[1]))
+
+
+def test_of_each_bin_the_filters_of_bands_add_up_to_one(network):
+    assert torch.allclose(network.to_bins.sum(dim=0), torch.ones(network.config.hop + 1))
+
+
+def test_it_begins_near_to_the_input(network):
+    sound = 0.1 * noise()
+    with torch.inference_mode():
+        error = network(sound) - sound
+    assert error.norm() < 0.05 * sound.norm()
+    torch.nn.init.zeros_(network.leave.weight)  # what is left is the filter of 1
+    with torch.inference_mode():
+        assert torch.allclose(network(sound), sound, atol=1e-6)
+
+
+@pytest.mark.parametrize("gain", [1e-3, 1e-2, 0.1, 0.5])
+def test_what_is_quieter_comes_out_quieter_by_as_much(network, gain):
+    sound = noise(8000)
+    with torch.inference_mode():
+        loud, quiet = network(sound), network(gain * sound)
+    assert (quiet / gain - loud).norm() < 1e-5 * loud.norm()
+
+
+def test_nothing_is_low_passed(network):
+    sound = 0.1 * noise(32000)
+    with torch.inference_mode():
+        out = network(sound)
+    window = torch.hann_window(160)
+    before, after = (torch.stft(x[0], 160, 80, window=window, return_complex=True).abs() for x in (sound, out))
+    gain_db = 20 * torch.log10(after.square().mean(dim=(0, 2)).sqrt() / before.square().mean(dim=(0, 2)).sqrt())
+    assert gain_db.abs().max() < 0.5, gain_db
+
+
+def test_the_running_mean_is_that_of_a_loop_however_it_is_cut():
+    values = torch.rand(2, 150, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    decay, sums, expected = 0.97, torch.zeros(2, 2, dtype=torch.float64), []
+    for value in values.unbind(dim=1):
+        sums = decay * sums + torch.stack([value, torch.ones_like(value)], dim=1)
+        expected.append(sums[:, 0] / sums[:, 1])
+    start = torch.zeros(2, 2, dtype=torch.float64)
+    whole, _ = running_mean(values, start, decay)
+    parts, state = [], start
+    for part in values.split([1, 2, 70, 64, 13], dim=1):
+        mean, state = running_mean(part, state, decay)
+        parts.append(mean)
+    assert torch.allclose(whole, torch.stack(expected, dim=1), rtol=1e-6)
+    assert torch.allclose(whole, torch.cat(parts, dim=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ({"n_channels": 2}, "one channel in and one out, got 2 and 1"),
+        ({"n_sources": 2}, "one channel in and one out, got 1 and 2"),
+        ({"n_bands": 26}, "n_bands must be a multiple of 4 .* got 26"),
+        ({"kernel": 4}, "kernel must be odd, got 4"),
+        ({"n_narrow": 24}, "n_narrow 24 < n_bands 24 <= hop 80 does not hold"),
+        ({"n_bands": 84}, "n_narrow 12 < n_bands 84 <= hop 80 does not hold"),
+        ({"filter_frames": 4}, r"filter_frames 4: at most lookahead_frames \+ 2 = 3"),
+    ],
+)
+def test_impossible_sizes_are_told(sizes, told):
+    with pytest.raises(ConfigError, match=told):
+        build("band_rnn", **{**SMALL, **sizes})
