@@ -88,6 +88,7 @@ def test_the_running_mean_is_that_of_a_loop_however_it_is_cut():
         ({"kernel": 4}, "kernel must be odd, got 4"),
         ({"n_narrow": 24}, "n_narrow 24 < n_bands 24 <= hop 80 does not hold"),
         ({"n_bands": 84}, "n_narrow 12 < n_bands 84 <= hop 80 does not hold"),
+        ({"n_narrow": 19, "n_bands": 20}, "n_bands 20: too few for 81 bins of which 19"),
         ({"filter_frames": 4}, r"filter_frames 4: at most lookahead_frames \+ 2 = 3"),
     ],
 )

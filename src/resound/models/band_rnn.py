@@ -67,6 +67,11 @@ class BandRNNConfig(NetworkConfig):
             raise ValueError(
                 f"n_narrow {self.n_narrow} < n_bands {self.n_bands} <= hop {self.hop} does not hold; change one"
             )
+        if bool((band_weights(self).sum(dim=1) == 0).any()):
+            raise ValueError(
+                f"n_bands {self.n_bands}: too few for {self.hop + 1} bins of which {self.n_narrow} are bands of their "
+                "own; raise n_bands or lower n_narrow"
+            )
         if self.filter_frames > self.lookahead_frames + 2:
             raise ValueError(
                 f"filter_frames {self.filter_frames}: at most lookahead_frames + 2 = {self.lookahead_frames + 2}"
@@ -78,6 +83,8 @@ class BandRNN(Network):
     """Waveform ``(batch, 1, time)`` to ``(batch, 1, time)``."""
 
     config: BandRNNConfig
+    window: Tensor
+    to_bands: Tensor
 
     def __init__(self, config: BandRNNConfig) -> None:
         super().__init__(config)
@@ -89,10 +96,11 @@ class BandRNN(Network):
         self.blocks = nn.ModuleList(Block(wide, config.band_hidden) for _ in range(config.n_blocks))
         self.up = UpNorm(wide, narrow)
         self.leave = nn.ConvTranspose1d(narrow, 2 * config.filter_frames, 4, 2, 1)
-        with torch.no_grad():  # begins near to the input: a filter of 1 in the frame itself
+        begins = torch.zeros(2 * config.filter_frames)
+        begins[2 * self._middle] = 1.0  # near to the input: a filter of 1 in the frame itself
+        self.leave.bias = nn.Parameter(begins)
+        with torch.no_grad():
             self.leave.weight.mul_(0.1)
-            self.leave.bias.zero_()
-            self.leave.bias[2 * self._middle] = 1.0
         self.register_buffer("window", torch.hann_window(2 * config.hop).sqrt(), persistent=False)
         self.register_buffer("to_bands", band_weights(config), persistent=False)
 
@@ -167,9 +175,8 @@ class BandRNN(Network):
         seen = torch.cat([features[:, n_past - k : n_past - k + n_frames] for k in range(n_past + 1)], dim=2)
         taps, following["hidden"] = self._taps(seen, state["hidden"])
         first = n_past - self.config.lookahead_frames + self._middle  # the newest frame that the filter takes
-        filtered = sum(
-            product(taps[:, :, k], spectra[:, first - k : first - k + n_frames]) for k in range(taps.shape[2])
-        )
+        parts = [product(taps[:, :, k], spectra[:, first - k : first - k + n_frames]) for k in range(taps.shape[2])]
+        filtered = torch.stack(parts).sum(dim=0)
         sound = istft(filtered, self.window, hop, endless=True)  # (batch, (frames + 1) * hop), the ends fading
         carried = torch.cat([state["carry"][:, 0] + sound[:, :hop], sound[:, hop:]], dim=-1)
         following["carry"] = carried[:, None, -hop:]

@@ -186,8 +186,13 @@ def follow(mean: Network, network: Network, decay: float) -> None:
     with torch.no_grad():
         for slow, fast in zip(mean.parameters(), network.parameters(), strict=True):
             slow.lerp_(fast, 1 - decay)
+        # Norms of batches measure what the weights at hand make of the sound: the mean of the weights needs that of the
+        # measurements, not the newest. A count is copied.
         for held, newest in zip(mean.buffers(), network.buffers(), strict=True):
-            held.copy_(newest)
+            if held.is_floating_point():
+                held.lerp_(newest, 1 - decay)
+            else:
+                held.copy_(newest)
 
 
 def task_of(network: Network, config: RunConfig) -> Task:
