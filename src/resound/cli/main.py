@@ -25,6 +25,7 @@ from resound.cli import (
     degrade,
     demo,
     doctor,
+    evaluate,
     harvest,
     import_,
     info,
@@ -56,6 +57,7 @@ ORDER = (
     "tune",
     "adapt",
     "reproduce",
+    "evaluate",
 )
 
 
@@ -92,6 +94,7 @@ app.command("train")(train.command)
 app.command("tune")(tune.command)
 app.command("adapt")(adapt.command)
 app.command("reproduce")(reproduce.command)
+app.command("evaluate")(evaluate.command)
 
 
 def _print_version(wanted: bool) -> None:
