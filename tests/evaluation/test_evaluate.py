@@ -12,6 +12,12 @@ from evaluation.folders import RATE, SIDES, changed, recordings, write_folders
 FAST = ("--metrics", "si_sdr,snr,lsd", "--baselines", "unprocessed")
 
 
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Leave out what takes longest and has tests of its own."""
+    monkeypatch.setattr("resound.evaluation.report.with_sounds", lambda highlights, *_: list(highlights))
+
+
 @pytest.fixture
 def folders(here):
     write_folders(recordings())

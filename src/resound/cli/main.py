@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 from resound.cli import (
     adapt,
+    compare,
     corpus,
     degrade,
     demo,
@@ -58,6 +59,7 @@ ORDER = (
     "adapt",
     "reproduce",
     "evaluate",
+    "compare",
 )
 
 
@@ -95,6 +97,7 @@ app.command("tune")(tune.command)
 app.command("adapt")(adapt.command)
 app.command("reproduce")(reproduce.command)
 app.command("evaluate")(evaluate.command)
+app.command("compare")(compare.command)
 
 
 def _print_version(wanted: bool) -> None:

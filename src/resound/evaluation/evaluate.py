@@ -19,8 +19,9 @@ from resound.doctor.finding import Finding
 from resound.doctor.output_evidence import evidence_of_outputs
 from resound.doctor.output_lists import Output, OutputList
 from resound.doctor.pair_lists import Pair, PairList
+from resound.doctor.run_evidence import read_run
 from resound.doctor.settings import DoctorSettings
-from resound.errors import ConfigError, InputError, counted
+from resound.errors import ConfigError, InputError, ResoundError, counted
 from resound.evaluation.cases import Case
 from resound.evaluation.cost import cost_of
 from resound.evaluation.journal import Journal
@@ -101,7 +102,7 @@ def evaluate(
         journal = Journal(folder, _facts(asked, task), overwrite=overwrite)
         judge_all(cases, task, journal, n_jobs=n_jobs, progress=progress, tell=tell)
         gathered = Gathered(len(cases)).add(journal.rows([case.name for case in cases]))
-        findings = [*first, *_looked_at(cases, journal, asked, n_jobs)]
+        looked, n_looked_at = _looked_at(cases, journal, asked, n_jobs)
     if len(gathered.errors) == len(cases):
         name, why = next(iter(gathered.errors.items()))
         raise InputError(f"none of {counted(len(cases), 'recording')} could be judged; {name}: {why}")
@@ -117,7 +118,8 @@ def evaluate(
         missing=gathered.missing,
         notes=[*notes, *_said(gathered, chosen.names)],
         left_out=chosen.left_out,
-        findings=findings,
+        findings=[*first, *looked, *_of_run(asked.model)],
+        n_looked_at=n_looked_at,
         cost=cost,
         settings={key: value for key, value in _plain(asdict(asked)).items() if value not in (None, [], ())},
     )
@@ -175,11 +177,9 @@ def references_checked(cases: Sequence[Case], n_jobs: int) -> list[Finding]:
     return run_checks("data", evidence_of_pairs(drawn, settings, n_jobs=n_jobs), settings)
 
 
-def _looked_at(cases: Sequence[Case], journal: Journal, asked: Asked, n_jobs: int) -> list[Finding]:
-    """Return what doctor finds in some of the outputs."""
-    if not asked.looks:
-        return []
-    drawn = _drawn([case for case in cases if case.degraded and len(case.clean) < 2], 0)
+def _looked_at(cases: Sequence[Case], journal: Journal, asked: Asked, n_jobs: int) -> tuple[list[Finding], int]:
+    """Return what doctor finds in some of the outputs, and in how many."""
+    drawn = _drawn([case for case in cases if case.degraded and len(case.clean) < 2], 0) if asked.looks else []
     rows = {row.name: row for row in journal.rows([case.name for case in drawn])}
     outputs = [
         Output(case.name, case.degraded, Path(files[0]), case.clean[0] if case.clean else None)
@@ -187,11 +187,22 @@ def _looked_at(cases: Sequence[Case], journal: Journal, asked: Asked, n_jobs: in
         if case.degraded and len(files := rows[case.name].files.get("enhanced", [])) == 1 and not rows[case.name].error
     ]
     if not outputs:
-        return []
+        return [], 0
     settings = DoctorSettings(n_files=LOOKED_AT)
     try:
-        return run_checks("output", evidence_of_outputs(OutputList(outputs, []), settings, n_jobs=n_jobs), settings)
+        evidence = evidence_of_outputs(OutputList(outputs, []), settings, n_jobs=n_jobs)
     except InputError:  # all silent, which the figures say
+        return [], 0
+    return run_checks("output", evidence, settings), len(outputs)
+
+
+def _of_run(model: str | None) -> list[Finding]:
+    """Return what doctor finds of the training, where the model is a run."""
+    if model is None or not (Path(model) / "config.yaml").is_file():
+        return []
+    try:
+        return run_checks("run", read_run(Path(model)), DoctorSettings())
+    except ResoundError:  # a run without its tables is a model all the same
         return []
 
 

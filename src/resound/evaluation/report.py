@@ -235,8 +235,9 @@ def rows_table(result: Evaluation) -> dict[str, Any]:
 
 
 def _nothing_found(result: Evaluation) -> str:
-    looked = "Doctor looked at up to 32 of the outputs and found nothing."
-    return notes_of([looked]) if result.settings.get("looks") and not result.settings.get("config") else ""
+    if not result.n_looked_at:
+        return ""
+    return notes_of([f"Nothing, in {counted(result.n_looked_at, 'output')}."])
 
 
 def _notes(result: Evaluation) -> str:

@@ -49,6 +49,7 @@ class Evaluation:
     notes: Sequence[str]
     left_out: dict[str, str]  # metrics
     findings: Sequence[Finding] = ()  # of doctor
+    n_looked_at: int = 0  # outputs that doctor looked at
     cost: Cost | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 

@@ -27,6 +27,11 @@ function rangeOf(values, share = 0.06) {
   return [low - room, high + room];
 }
 
+function powerText(exponent) {
+  const value = Math.pow(10, exponent);
+  return value >= 1000 || value < 0.001 ? value.toExponential(exponent % 1 ? 1 : 0) : String(Number(value.toPrecision(2)));
+}
+
 function chart({ x, y, xLabel, yLabel, xTicks, marks, isLog }) {
   const sx = (value) => LEFT + (value - x[0]) / (x[1] - x[0]) * (WIDTH - LEFT - RIGHT);
   const sy = (value) => HEIGHT - BOTTOM - (value - y[0]) / (y[1] - y[0]) * (HEIGHT - TOP - BOTTOM);
@@ -34,7 +39,7 @@ function chart({ x, y, xLabel, yLabel, xTicks, marks, isLog }) {
   const up = ticks(y[0], y[1], 6), along = xTicks || ticks(x[0], x[1], 7);
   for (const value of up.found) {
     picture.append(svg("line", { class: value === 0 && y[0] < 0 ? "zero" : "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: sy(value), y2: sy(value) }));
-    const text = isLog ? `1e${value.toFixed(up.digits)}` : value.toFixed(up.digits);
+    const text = isLog ? powerText(value) : value.toFixed(up.digits);
     picture.append(svg("text", { x: LEFT - 7, y: sy(value) + 4, "text-anchor": "end" }, text));
   }
   along.found.forEach((value, index) => {
