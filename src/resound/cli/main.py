@@ -32,6 +32,7 @@ from resound.cli import (
     info,
     models,
     prepare,
+    report,
     reproduce,
     restore,
     rooms,
@@ -60,6 +61,7 @@ ORDER = (
     "reproduce",
     "evaluate",
     "compare",
+    "report",
 )
 
 
@@ -98,6 +100,7 @@ app.command("adapt")(adapt.command)
 app.command("reproduce")(reproduce.command)
 app.command("evaluate")(evaluate.command)
 app.command("compare")(compare.command)
+app.command("report")(report.command)
 
 
 def _print_version(wanted: bool) -> None:

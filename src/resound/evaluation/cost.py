@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,8 @@ import numpy as np
 from resound.evaluation.cases import Case, Loader
 from resound.evaluation.models import Runner
 from resound.evaluation.result import Column, Cost
+from resound.inference.memory import peak_memory_mb
 from resound.inference.workers import single_threaded_children, start_tracker
-
-BYTES = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss's unit
 
 
 def cost_of(model: str, cases: Sequence[Case], seconds: Column, taken: Column) -> Cost:
@@ -38,7 +36,8 @@ def _in_own_process(model: str, case: Case) -> float | None:
         process.start()
     theirs.close()
     try:
-        return float(mine.recv())
+        found = float(mine.recv())
+        return found if math.isfinite(found) else None
     except EOFError:
         return None
     finally:
@@ -48,14 +47,3 @@ def _in_own_process(model: str, case: Case) -> float | None:
 def _measure(pipe: Any, model: str, case: Case) -> None:
     Runner(model)(Loader()(case).example)
     pipe.send(peak_memory_mb())
-
-
-def peak_memory_mb() -> float:
-    """Return the most memory this process has had, in MB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss may be that of the parent, from before this program was begun
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES / 2**20
