@@ -42,7 +42,7 @@ LAYERS = {
         "errors", "config", "dsp", "audio", "corpora", "mixing", "models", "losses", "judging", "checkpoint",
         "inference", "harvest", "metrics", "doctor",
     },
-    "__init__": {"inference", "checkpoint"},
+    "__init__": {"inference", "checkpoint", "evaluation"},
 }  # fmt: skip
 LEARNING_PARTS = {"checkpoint", "losses", "models", "training"}  # what may import the learning side
 LEARNING_SIDE = {"torch", "lightning", "safetensors", "torchaudio", "torchvision"}

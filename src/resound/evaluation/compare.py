@@ -20,7 +20,7 @@ from resound.evaluation.result import MAIN
 from resound.evaluation.statistics import Difference, corrected, paired
 from resound.evaluation.words import number, signed
 from resound.evaluation.writing import CSV, JSON
-from resound.judging.summary import finite, statistics_of
+from resound.judging.summary import Statistics, finite, statistics_of
 
 SAME_INPUT = 0.01  # of a metric of the input, within which two evaluations had the same input
 
@@ -73,6 +73,11 @@ class Comparison:
         """Return the figures of a system for the recordings of all."""
         return system.column(metric, self.names)
 
+    def statistics(self, name: str, metric: str) -> Statistics:
+        """Return mean, median and interval of a system, by its name, over the recordings of all."""
+        system = next(system for system in self.systems if system.name == name)
+        return statistics_of(self.values(system, metric))
+
     def to_json(self) -> dict[str, Any]:
         """Return all as plain JSON; NaN is null."""
         return {
@@ -83,7 +88,7 @@ class Comparison:
             "systems": {
                 system.name: {
                     "folder": str(system.folder),
-                    **{m: _plain(asdict(statistics_of(self.values(system, m)))) for m in self.metrics},
+                    **{metric: _plain(asdict(self.statistics(system.name, metric))) for metric in self.metrics},
                 }
                 for system in self.systems
             },

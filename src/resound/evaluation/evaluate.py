@@ -93,7 +93,7 @@ def evaluate(
     task = replace(task, metrics=chosen.names, baselines=_baselines(asked, cases, task.n_sources))
     for note in (*left_out_notes(chosen.left_out), *notes):
         tell(note)
-    first = references_checked(cases, n_jobs)
+    first = references_checked(cases)
     for finding in first:
         tell(f"{finding.severity}: {finding}")
     with ExitStack() as stack:
@@ -167,14 +167,14 @@ def judge_all(
             progress(n_done, len(cases))
 
 
-def references_checked(cases: Sequence[Case], n_jobs: int) -> list[Finding]:
+def references_checked(cases: Sequence[Case]) -> list[Finding]:
     """Return what doctor's DATA01 says: whether the references are the recordings that they are held against."""
     pairs = [Pair(case.name, case.clean[0], case.degraded) for case in cases if len(case.clean) == 1 and case.degraded]
     if not pairs:
         return []
     settings = DoctorSettings(select=(REFERENCES,), n_files=LOOKED_AT)
-    drawn = PairList(_drawn(pairs, settings.seed), [])
-    return run_checks("data", evidence_of_pairs(drawn, settings, n_jobs=n_jobs), settings)
+    drawn = PairList(_drawn(pairs, settings.seed), [])  # so few that other processes would only have begun
+    return run_checks("data", evidence_of_pairs(drawn, settings, n_jobs=1), settings)
 
 
 def _looked_at(cases: Sequence[Case], journal: Journal, asked: Asked, n_jobs: int) -> tuple[list[Finding], int]:
