@@ -25,12 +25,16 @@ LAYERS = {
     "harvest": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "inference"},
     "cli": {
         "errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing",
-        "harvest", "models", "checkpoint", "training", "doctor",
+        "harvest", "models", "checkpoint", "training", "doctor", "evaluation",
     },
     "doctor": {
         "errors", "config", "dsp", "audio", "metrics", "corpora", "degrade", "harvest", "mixing", "judging",
         "inference", "training", "models", "losses", "checkpoint",
     },  # the last four late: see below
+    "evaluation": {
+        "errors", "config", "dsp", "audio", "metrics", "mixing", "judging", "inference", "doctor", "degrade",
+        "training", "checkpoint",
+    },  # the last two late: see below
     "models": {"errors", "config", "dsp"},
     "losses": {"errors", "config", "dsp", "models"},
     "checkpoint": {"errors", "config", "models"},
@@ -38,7 +42,7 @@ LAYERS = {
         "errors", "config", "dsp", "audio", "corpora", "mixing", "models", "losses", "judging", "checkpoint",
         "inference", "harvest", "metrics", "doctor",
     },
-    "__init__": {"inference", "checkpoint"},
+    "__init__": {"inference", "checkpoint", "evaluation"},
 }  # fmt: skip
 LEARNING_PARTS = {"checkpoint", "losses", "models", "training"}  # what may import the learning side
 LEARNING_SIDE = {"torch", "lightning", "safetensors", "torchaudio", "torchvision"}

@@ -5,6 +5,7 @@
 >>> report = resound.restore_file("film.mkv", strength=0.7)                               # doctest: +SKIP
 >>> network = resound.load("models/dns48")                                                # doctest: +SKIP
 >>> voices = resound.separate(samples, 16000, "models/convtasnet")                        # doctest: +SKIP
+>>> resound.evaluate(enhanced="out", clean="clean", degraded="noisy").verdict             # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resound.checkpoint import load
+    from resound.evaluation.api import evaluate
     from resound.inference.pipeline import restore, restore_file
     from resound.inference.separation import separate
 
-__all__ = ["load", "restore", "restore_file", "separate"]
+__all__ = ["evaluate", "load", "restore", "restore_file", "separate"]
 
 # Names are looked up when they are used: `import resound` stays under a tenth of a second.
 _HOMES = {
+    "evaluate": "resound.evaluation.api",
     "load": "resound.checkpoint",
     "restore": "resound.inference.pipeline",
     "restore_file": "resound.inference.pipeline",

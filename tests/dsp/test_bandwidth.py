@@ -109,3 +109,9 @@ def test_digital_silence_around_a_sound_changes_little():
     sound = soxr.resample(noise(1, 16000), 16000, 48000)
     padded = np.concatenate([np.zeros(96000), sound, np.zeros(96000)])
     assert bandwidth_hz(padded, 48000) == pytest.approx(8000, abs=500)
+
+
+def test_clicks_between_frames_are_no_band():
+    clicks = np.zeros(16000)
+    clicks[::8000] = 0.5
+    assert bandwidth_hz(clicks, 16000) == 0.0

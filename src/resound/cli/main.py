@@ -21,15 +21,18 @@ from typer.core import TyperGroup
 
 from resound.cli import (
     adapt,
+    compare,
     corpus,
     degrade,
     demo,
     doctor,
+    evaluate,
     harvest,
     import_,
     info,
     models,
     prepare,
+    report,
     reproduce,
     restore,
     rooms,
@@ -56,6 +59,9 @@ ORDER = (
     "tune",
     "adapt",
     "reproduce",
+    "evaluate",
+    "compare",
+    "report",
 )
 
 
@@ -92,6 +98,9 @@ app.command("train")(train.command)
 app.command("tune")(tune.command)
 app.command("adapt")(adapt.command)
 app.command("reproduce")(reproduce.command)
+app.command("evaluate")(evaluate.command)
+app.command("compare")(compare.command)
+app.command("report")(report.command)
 
 
 def _print_version(wanted: bool) -> None:

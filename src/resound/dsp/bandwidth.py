@@ -32,6 +32,8 @@ def bandwidth_hz(audio: NDArray, sample_rate: float) -> float:
     if not len(powers):
         return 0.0
     loud = np.quantile(powers, LOUD, axis=0)
+    if not loud.max():  # a click where the windows are 0
+        return 0.0
     depth_db = 10 * np.log10(loud.max() / np.maximum(loud, 1e-30 * loud.max()))
     holds = depth_db < RANGE_DB
     change_db = _change_db(powers)

@@ -29,6 +29,8 @@ import yaml
 from resound.audio.atomic import atomic_file, check_can_write_in, discard, write_failure
 from resound.doctor.finding import SEVERITIES
 from resound.errors import OutputError, TrainingError
+from resound.inference.memory import peak_memory_mb
+from resound.judging.summary import finite
 from resound.mixing.identity import differences, settings_of
 from resound.training.config import RunConfig
 
@@ -128,6 +130,19 @@ class RunFolder:
     def log_validation(self, step: int, metrics: dict[str, float]) -> None:
         """Add a row about a validation."""
         self._add_row(VALIDATION, {"step": step, "minutes": round((time.time() - self._began) / 60, 2), **metrics})
+
+    def note_use(self, device_memory_mb: float | None) -> None:
+        """Note in the session how long it has lasted and how much memory it has had at most."""
+        path = self.folder / ABOUT
+        if not self.is_writer or not path.exists():
+            return
+        told = json.loads(path.read_text(encoding="utf-8"))
+        told["sessions"][-1] |= {
+            "minutes": round((time.time() - self._began) / 60, 2),
+            "peak_memory_mb": finite(round(peak_memory_mb(), 1)),
+            "peak_device_memory_mb": device_memory_mb,
+        }
+        self._write(path, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
 
     def write_findings(self, found: list[dict[str, Any]], forced: list[str]) -> None:
         """Write what was found before the first step; what was found at steps of earlier sessions stays."""

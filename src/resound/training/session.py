@@ -20,6 +20,7 @@ from resound.training.config import RunConfig
 from resound.training.judge import Judge
 from resound.training.keeper import Keeper
 from resound.training.listening import Listening
+from resound.training.memory import device_memory_mb
 from resound.training.processes import Processes
 from resound.training.run_folder import RunFolder
 from resound.training.stopping import StopRequest
@@ -168,6 +169,7 @@ class Session(lightning.Callback):
 
     def _tell_validation(self, step: int, summary: Summary, metrics: dict[str, float]) -> None:
         self.folder.log_validation(step, metrics)
+        self.folder.note_use(device_memory_mb(self.device))
         self.tracker.log(step, {f"valid/{key}": value for key, value in metrics.items()})
         for name, baseline in self.judge.baselines.items():
             self.tracker.log(step, {f"{name}/{key}": value for key, value in self.judge.values(baseline).items()})

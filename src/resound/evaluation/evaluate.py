@@ -1,0 +1,298 @@
+"""Judges a model, or the finished outputs of any tool, beside what is trivial."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resound.audio.atomic import check_can_write_in
+from resound.doctor.catalogue import run_checks
+from resound.doctor.data_evidence import evidence_of_pairs
+from resound.doctor.finding import Finding
+from resound.doctor.output_evidence import evidence_of_outputs
+from resound.doctor.output_lists import Output, OutputList
+from resound.doctor.pair_lists import Pair, PairList
+from resound.doctor.run_evidence import read_run
+from resound.doctor.settings import DoctorSettings
+from resound.errors import ConfigError, InputError, ResoundError, counted
+from resound.evaluation.cases import Case
+from resound.evaluation.cost import cost_of
+from resound.evaluation.journal import Journal
+from resound.evaluation.lists import cases_between, check_places
+from resound.evaluation.measures import METRICS, choose, resampled_for
+from resound.evaluation.models import found
+from resound.evaluation.result import Evaluation, Gathered
+from resound.evaluation.scoring import Scorer, Task
+from resound.evaluation.words import REFERENCES, left_out_notes
+from resound.inference.workers import count_of_jobs, map_in_order
+from resound.judging.baselines import BASELINES
+from resound.mixing.identity import code_of, hash_of
+
+USUAL_BASELINES = ("unprocessed", "classic", "oracle_mask")
+LOOKED_AT = 32  # recordings that doctor looks at: enough to see what most of them have
+FEW = 4  # recordings that are done before other processes have begun
+SOURCES = ("audio", "classic", "dsp", "evaluation", "inference", "judging", "metrics.py")
+Progress = Callable[[int, int], None]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be judged, and how; what the flags of ``resound evaluate`` say."""
+
+    degraded: Path | None = None
+    enhanced: tuple[Path, ...] = ()
+    clean: tuple[Path, ...] = ()
+    about: Path | None = None  # a CSV: speaker, noise, snr_db of each recording
+    model: str | None = None
+    config: str | None = None  # of mixing, or of a training: its validation split
+    overrides: tuple[str, ...] = ()
+    n_examples: int | None = None  # of a split
+    metrics: tuple[str, ...] = ()
+    baselines: tuple[str, ...] = USUAL_BASELINES
+    rate: int | None = None
+    save_audio: bool = False
+    looks: bool = True  # doctor, at outputs
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The figures, and what it takes to make the sound of each recording again."""
+
+    result: Evaluation
+    cases: Sequence[Case]
+    task: Task
+
+
+def evaluate(
+    asked: Asked,
+    output: Path | None = None,
+    *,
+    n_jobs: int = 0,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    tell: Tell = lambda line: None,
+) -> Evaluated:
+    """Judge what was asked for; ``output`` keeps rows, so that the same call goes on.
+
+    ``tell`` is told what must be known before any figure.  Raises `ResoundError`.
+    """
+    check(asked)
+    cases, notes, title = _cases(asked, tell, n_jobs)
+    task = _task(asked, cases, output)
+    chosen = choose(
+        asked.metrics, has_clean=_has_clean(cases), n_sources=task.n_sources, sample_rate=_rate_of(cases, asked)
+    )
+    task = replace(task, metrics=chosen.names, baselines=_baselines(asked, cases, task.n_sources))
+    for note in (*left_out_notes(chosen.left_out), *notes):
+        tell(note)
+    first = references_checked(cases)
+    for finding in first:
+        tell(f"{finding.severity}: {finding}")
+    with ExitStack() as stack:
+        folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        check_can_write_in(folder)
+        journal = Journal(folder, _facts(asked, task), overwrite=overwrite)
+        judge_all(cases, task, journal, n_jobs=n_jobs, progress=progress, tell=tell)
+        gathered = Gathered(len(cases)).add(journal.rows([case.name for case in cases]))
+        looked, n_looked_at = _looked_at(cases, journal, asked, n_jobs)
+    if len(gathered.errors) == len(cases):
+        name, why = next(iter(gathered.errors.items()))
+        raise InputError(f"none of {counted(len(cases), 'recording')} could be judged; {name}: {why}")
+    cost = cost_of(asked.model, cases, gathered.seconds, gathered.taken) if asked.model else None
+    result = Evaluation(
+        title=title,
+        names=gathered.names,
+        scores=gathered.scores,
+        labels=gathered.labels,
+        seconds=gathered.seconds,
+        sample_rates=gathered.sample_rates,
+        errors=gathered.errors,
+        missing=gathered.missing,
+        notes=[*notes, *_said(gathered, chosen.names)],
+        left_out=chosen.left_out,
+        findings=[*first, *looked, *_of_run(asked.model)],
+        n_looked_at=n_looked_at,
+        cost=cost,
+        settings={key: value for key, value in _plain(asdict(asked)).items() if value not in (None, [], ())},
+    )
+    return Evaluated(result, cases, task)
+
+
+def check(asked: Asked) -> None:
+    """Raise `ConfigError` where it is not clear what is to be judged."""
+    if bool(asked.model) == bool(asked.enhanced):
+        what = "both a model and outputs are given" if asked.model else "nothing to judge"
+        raise ConfigError(f"{what}; give --enhanced DIR (finished outputs) or --model NAME|RUN|PATH")
+    if asked.degraded is None and not asked.model:
+        raise ConfigError(
+            "--degraded is missing: improvements and baselines are measured against the input; give --degraded DIR"
+        )
+    if asked.clean and asked.degraded is None:
+        raise ConfigError("--clean is given without --degraded; give --degraded DIR as well")
+    if asked.config and (asked.degraded or asked.enhanced):
+        raise ConfigError("both a split (--config) and files are given; leave out either")
+    if asked.rate is not None and not 4000 <= asked.rate <= 192000:
+        raise ConfigError(f"rate is {asked.rate} Hz; give 4000 to 192000")
+    unknown = [name for name in asked.baselines if name not in BASELINES]
+    if unknown:
+        raise ConfigError(
+            f"baseline {unknown[0]!r} is not known; there are {', '.join(USUAL_BASELINES)}, silence, none"
+        )
+    check_places(asked.enhanced, asked.clean)
+
+
+def judge_all(
+    cases: Sequence[Case], task: Task, journal: Journal, *, n_jobs: int, progress: Progress | None, tell: Tell
+) -> None:
+    """Judge the cases that have no row yet, in parallel, each row written as it is made."""
+    waiting = [case for case in cases if not journal.is_done(case)]
+    n_done = len(cases) - len(waiting)
+    if n_done and waiting:
+        tell(f"goes on: {n_done} of {len(cases)} are judged already")
+    jobs = 1 if len(waiting) <= FEW else min(count_of_jobs(n_jobs), len(waiting))
+    if not waiting:
+        return
+    made = map_in_order(partial(Scorer, task), waiting, jobs)
+    for _ in journal.add(zip(waiting, made, strict=True)):
+        n_done += 1
+        if progress is not None:
+            progress(n_done, len(cases))
+
+
+def references_checked(cases: Sequence[Case]) -> list[Finding]:
+    """Return what doctor's DATA01 says: whether the references are the recordings that they are held against."""
+    pairs = [Pair(case.name, case.clean[0], case.degraded) for case in cases if len(case.clean) == 1 and case.degraded]
+    if not pairs:
+        return []
+    settings = DoctorSettings(select=(REFERENCES,), n_files=LOOKED_AT)
+    drawn = PairList(_drawn(pairs, settings.seed), [])  # so few that other processes would only have begun
+    return run_checks("data", evidence_of_pairs(drawn, settings, n_jobs=1), settings)
+
+
+def _looked_at(cases: Sequence[Case], journal: Journal, asked: Asked, n_jobs: int) -> tuple[list[Finding], int]:
+    """Return what doctor finds in some of the outputs, and in how many."""
+    drawn = _drawn([case for case in cases if case.degraded and len(case.clean) < 2], 0) if asked.looks else []
+    rows = {row.name: row for row in journal.rows([case.name for case in drawn])}
+    outputs = [
+        Output(case.name, case.degraded, Path(files[0]), case.clean[0] if case.clean else None)
+        for case in drawn
+        if case.degraded and len(files := rows[case.name].files.get("enhanced", [])) == 1 and not rows[case.name].error
+    ]
+    if not outputs:
+        return [], 0
+    settings = DoctorSettings(n_files=LOOKED_AT)
+    try:
+        evidence = evidence_of_outputs(OutputList(outputs, []), settings, n_jobs=n_jobs)
+    except InputError:  # all silent, which the figures say
+        return [], 0
+    return run_checks("output", evidence, settings), len(outputs)
+
+
+def _of_run(model: str | None) -> list[Finding]:
+    """Return what doctor finds of the training, where the model is a run."""
+    if model is None or not (Path(model) / "config.yaml").is_file():
+        return []
+    try:
+        return run_checks("run", read_run(Path(model)), DoctorSettings())
+    except ResoundError:  # a run without its tables is a model all the same
+        return []
+
+
+def _drawn(items: Sequence[Any], seed: int) -> list[Any]:
+    if len(items) <= LOOKED_AT:
+        return list(items)
+    chosen = np.random.default_rng(seed).choice(len(items), LOOKED_AT, replace=False)
+    return [items[index] for index in sorted(chosen)]
+
+
+def _cases(asked: Asked, tell: Tell, n_jobs: int) -> tuple[list[Case], list[str], str]:
+    """Return what is judged, notes on it, and a title."""
+    if asked.degraded is not None:
+        cases, notes = cases_between(asked.degraded, asked.enhanced, asked.clean, asked.about)
+        return cases, notes, asked.model or asked.enhanced[0].name or str(asked.enhanced[0])
+    from resound.evaluation.splits import cases_of_split
+
+    assert asked.model is not None
+    cases, where = cases_of_split(asked.model, asked.config, asked.overrides, asked.n_examples, tell, n_jobs)
+    return cases, [where], asked.model
+
+
+def _task(asked: Asked, cases: Sequence[Case], output: Path | None) -> Task:
+    model = found(asked.model) if asked.model else None
+    if asked.save_audio and (output is None or model is None):
+        raise ConfigError("--save-audio keeps what a model makes; give --model and -o FOLDER, or leave it out")
+    folder = output / "enhanced" if output and asked.save_audio else None
+    return Task((), (), model, asked.rate, folder, max(len(cases[0].clean), len(cases[0].enhanced), 1))
+
+
+def _has_clean(cases: Sequence[Case]) -> bool:
+    return cases[0].cache is not None or bool(cases[0].clean)
+
+
+def _rate_of(cases: Sequence[Case], asked: Asked) -> int:
+    """Return the rate of the first recording: what the usual metrics are chosen by."""
+    from resound.audio.segments import header_of
+    from resound.mixing.cache import CachedExamples
+
+    if asked.rate is not None:
+        return asked.rate
+    if cases[0].cache is not None:
+        return CachedExamples(cases[0].cache).sample_rate
+    paths = [path for path in (cases[0].degraded, *cases[0].clean, *cases[0].enhanced) if path]
+    try:
+        return min(header_of(path)[0] for path in paths)
+    except InputError:  # which its row will say
+        return 0
+
+
+def _baselines(asked: Asked, cases: Sequence[Case], n_sources: int) -> tuple[str, ...]:
+    """Return the baselines that mean something here."""
+    separates = n_sources > 1
+    without = {"classic"} if separates else set()
+    return tuple(name for name in asked.baselines if name not in without)
+
+
+def _facts(asked: Asked, task: Task) -> dict[str, Any]:
+    """Return what decides the figures of a row."""
+    weights = ""
+    if task.model and Path(task.model).is_dir():
+        from resound.checkpoint import model_folder, read_about
+
+        weights = str(read_about(model_folder(Path(task.model))).get("sha256"))
+    return {
+        "metrics": list(task.metrics),
+        "baselines": list(task.baselines),
+        "model": task.model,
+        "weights": weights,
+        "rate": task.rate,
+        "audio": asked.save_audio,
+        "places": [str(asked.degraded), *map(str, asked.clean), *map(str, asked.enhanced)],
+        "code": hash_of(code_of(SOURCES))[:16],
+    }
+
+
+def _said(gathered: Gathered, metrics: Sequence[str]) -> list[str]:
+    """Return what was done to recordings to make them comparable, each once with how many it concerns."""
+    said = [f"{note}: {counted(n, 'recording')}" for note, n in gathered.notes.most_common()]
+    for rate in sorted(set(gathered.sample_rates) - {0}):
+        resampled = resampled_for(metrics, rate)
+        for other in sorted(set(resampled.values())):
+            titles = [METRICS[name].measure.title for name, own in resampled.items() if own == other]
+            said.append(f"{', '.join(titles)}: computed at {other} Hz, resampled from {rate} Hz")
+    return said
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(own) for key, own in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(own) for own in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,82 @@
+"""A model under judgement: whatever `resound restore` and `resound separate` take, run on whole examples."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resound.errors import ModelError, train_extra
+from resound.inference.models import NAMES, find_model
+from resound.inference.network import LoadedNetwork
+from resound.inference.offline import Restorer, checked_samples
+from resound.inference.pipeline import restored
+from resound.inference.separation import NetworkSeparator, separate_blocks
+from resound.mixing.example import Example
+
+
+class Runner:
+    """Restores or separates examples with one model, loaded once."""
+
+    def __init__(self, model: str) -> None:
+        """Load a model.  Raises `ModelError`."""
+        self.model = found(model)
+        self.network = LoadedNetwork(Path(self.model)) if os.path.isdir(self.model) else None
+        self._stages: dict[int, list[Restorer]] = {}
+        self._separator: NetworkSeparator | None = None
+
+    def __call__(self, example: Example) -> NDArray:
+        """Return ``(channel or source, time)`` for an example.  Raises `ModelError` where the model does not fit."""
+        if self._takes_whole(example):
+            assert self.network is not None
+            out = self.network.run(example.degraded[None])[0]
+        elif example.task == "separate":
+            out = self._voices(example)
+        else:
+            out = self._restored(example)
+        if out.shape != example.clean.shape:
+            raise ModelError(f"{self.model}: gives {len(out)} outputs where {len(example.clean)} are judged")
+        return out
+
+    def _takes_whole(self, example: Example) -> bool:
+        """Whether the network itself can be given the example, as in training: no chunks, its own rate."""
+        network = self.network
+        return (
+            network is not None
+            and example.recipe.get("epoch") is not None  # of a cache, so a few seconds
+            and network.sample_rate == example.sample_rate
+            and network.n_channels == len(example.degraded)
+        )
+
+    def _restored(self, example: Example) -> NDArray:
+        rate = example.sample_rate
+        if rate not in self._stages:
+            self._stages[rate] = find_model(self.model).stages(rate)
+        wide = checked_samples(example.degraded, rate)
+        parts = [output for _, output in restored([wide], self._stages[rate], sample_rate=rate)]
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def _voices(self, example: Example) -> NDArray:
+        self._separator = self._separator or NetworkSeparator(Path(self.model))
+        wide = checked_samples(example.degraded.mean(axis=0, keepdims=True), example.sample_rate)
+        parts = [voices for _, voices in separate_blocks([wide], self._separator, sample_rate=example.sample_rate)]
+        return np.concatenate(parts, axis=-1)[:, 0].astype(np.float32)
+
+
+def found(model: str) -> str:
+    """Return a model's path or name, after a look whether there is one.  Raises `ModelError`."""
+    if model in NAMES or (model.endswith(".onnx") and os.path.exists(model)):
+        return model
+    if os.path.exists(model) or not Path(model).suffix:
+        with train_extra():
+            from resound.checkpoint import found_model
+        try:
+            return str(found_model(model))
+        except ModelError as error:
+            if not os.path.exists(model):
+                find_model(model)  # whose error names what can be restored with
+            raise error from None
+    find_model(model)
+    return model

@@ -1,0 +1,106 @@
+"""What the figures of an evaluation say, in sentences that claim no more than they prove."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from resound.errors import counted
+from resound.evaluation.measures import METRICS
+from resound.evaluation.scoring import ENHANCED
+from resound.judging.summary import Statistics
+
+if TYPE_CHECKING:
+    from resound.evaluation.result import Evaluation
+
+SPOKEN = {
+    "unprocessed": "the unprocessed input",
+    "classic": "the classic chain",
+    "oracle_mask": "the oracle ratio mask",
+}
+REFERENCES = "DATA01"  # doctor's code for references that are another recording
+
+
+def verdict(result: Evaluation) -> str:
+    """Return in words whether the output is better than the input and the classic chain, and how sure that is."""
+    wrong = next((each for each in result.findings if each.code == REFERENCES and each.severity == "error"), None)
+    if wrong:
+        return f"no verdict: the references are not of these recordings ({REFERENCES}: {wrong.message})"
+    if not len(result.names) - result.n_failed:
+        return "no verdict: no recording could be judged"
+    parts = [_against(result, "unprocessed"), _against(result, "classic"), _level(result)]
+    return "; ".join(part for part in parts if part) or "no baseline to compare with"
+
+
+def _against(result: Evaluation, over: str) -> str:
+    """Return how the output compares with a baseline."""
+    metric = result.main
+    if over not in result.scores:
+        return ""
+    gains = result.improvements(metric, over)
+    known = gains[~np.isnan(gains)]
+    measure, statistics = METRICS[metric].measure, result.improvement(metric, over)
+    if not len(known):
+        return f"cannot be compared with {SPOKEN[over]}: no recording has {measure.title} of both"
+    told = f"{signed(statistics.mean, measure.digits)} {measure.unit} {measure.title}".replace("  ", " ")
+    if len(known) == 1:
+        kind = "better than" if known[0] > 0 else "worse than" if known[0] < 0 else "equal to"
+        return f"{kind} {SPOKEN[over]} on the one recording ({told}); one recording gives no interval"
+    if not known.any():
+        return f"equal to {SPOKEN[over]} on all {counted(len(known), 'file')}"
+    if max(abs(statistics.low), abs(statistics.high)) < 0.5 * 10.0**-measure.digits:
+        return f"as good as {SPOKEN[over]}: no difference that {measure.title} shows"
+    n_better, n_worse = int((known > 0).sum()), int((known < 0).sum())
+    spread = f"95 % interval {interval_text(statistics, measure.digits)}"
+    if statistics.low > 0:
+        return f"better than {SPOKEN[over]} on {n_better} of {counted(len(known), 'file')}; {told}, {spread}"
+    if statistics.high < 0:
+        return f"worse than {SPOKEN[over]} on {n_worse} of {counted(len(known), 'file')}; {told}, {spread}"
+    return (
+        f"cannot be told from {SPOKEN[over]}: better on {n_better} of {counted(len(known), 'file')}; {told}, {spread}"
+    )
+
+
+def _level(result: Evaluation) -> str:
+    """Return how far what is wanted is too quiet or too loud."""
+    metric = next((name for name in ("level_db", "active_db") if name in result.metrics), None)
+    mean = result.statistics(ENHANCED, metric).mean if metric else math.nan
+    if math.isnan(mean):
+        return ""
+    what = "speech level" if metric == "level_db" else "active level"
+    return f"{what} right" if abs(mean) < 0.05 else f"{what} {abs(mean):.1f} dB {'low' if mean < 0 else 'high'}"
+
+
+def interval_text(statistics: Statistics, digits: int) -> str:
+    """Return an interval: ``4.6 to 5.7``."""
+    return f"{number(statistics.low, digits)} to {number(statistics.high, digits)}"
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a number with its sign, no minus before a zero."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
+
+
+def number(value: float, digits: int) -> str:
+    """Return a number as tables show it."""
+    return "–" if not math.isfinite(value) else f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def left_out_notes(left_out: Mapping[str, str]) -> list[str]:
+    """Return a line for each reason why metrics were left out."""
+    by_reason: dict[str, list[str]] = {}
+    for metric, why in left_out.items():
+        by_reason.setdefault(why, []).append(METRICS[metric].measure.title)
+    return [f"{', '.join(titles)} left out: {why}" for why, titles in by_reason.items()]
+
+
+def missing_notes(result: Evaluation) -> list[str]:
+    """Return a line for each metric that has no value for some outputs, with the reason."""
+    return [
+        f"{METRICS[metric].measure.title} has no value for {counted(n, 'output')}: {reason}"
+        for metric, reasons in result.missing.items()
+        for reason, n in reasons.items()
+    ]

@@ -1,0 +1,124 @@
+"""``resound compare``: which of several is better, that nobody can tell, and a blind test in a real browser."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.chromium import Browser
+from evaluation.folders import recordings, write_folders
+from resound.evaluation.evaluate import Asked, evaluate
+from resound.evaluation.writing import write_results
+
+N = 8
+
+
+def judge(name, *, degraded="degraded", output=None):
+    asked = Asked(Path(degraded), (Path(name),), (Path("clean"),), metrics=("si_sdr,lsd",), baselines=("unprocessed",))
+    folder = Path("results") / (output or name)
+    write_results(evaluate(asked, folder, n_jobs=1, overwrite=True).result, folder)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Three systems: b removes more of the noise than a, and c as much as a, give or take."""
+    where = tmp_path_factory.mktemp("systems")
+    sides = recordings(N)
+    noises = [given - clean for given, clean in zip(sides["degraded"], sides["clean"], strict=True)]
+    kept = {"a": [0.5] * N, "b": [0.3] * N, "c": 0.5 + 0.05 * np.random.default_rng(5).standard_normal(N)}
+    systems = {
+        name: [clean + share * noise for clean, share, noise in zip(sides["clean"], shares, noises, strict=True)]
+        for name, shares in kept.items()
+    }
+    write_folders({"clean": sides["clean"], "degraded": sides["degraded"], **systems}, where=where)
+    with contextlib.chdir(where):
+        for name in systems:
+            judge(name)
+    return where
+
+
+@pytest.fixture
+def judged(made, monkeypatch):
+    monkeypatch.chdir(made)
+    return made
+
+
+def told(name):
+    with open(f"comparison/{name}/comparison.json") as file:
+        return json.load(file)
+
+
+def test_the_better_one_is_named(judged, resound):
+    ended = resound("compare", "results/a", "results/b")
+    assert ended.status == 0
+    assert "b is better than a on 8 of 8 files: +4.4 dB SI-SDR, 95 % interval 4.4 to 4.5, p 0.016" in ended.stdout
+    (first, _) = told("a-b")["differences"]
+    assert first["mean"] == pytest.approx(20 * np.log10(0.5 / 0.3), abs=0.05) and first["is_told_apart"]
+
+
+def test_those_that_nobody_can_tell_apart_are_told_so_and_what_it_would_take(judged, resound):
+    ended = resound("compare", "results/a", "results/c", "--metrics", "si_sdr")
+    assert "a and c cannot be told apart with 8 files" in ended.stdout and "files would be needed" in ended.stdout
+
+
+def test_identical_systems_are_identical(judged, resound):
+    ended = resound("compare", "results/a", "results/a")
+    assert ended.status == 0 and "are identical in SI-SDR on all 8 files" in ended.stdout
+
+
+def test_three_are_compared_pair_by_pair(judged, resound):
+    resound("compare", "results/a", "results/b", "results/c", "--metrics", "si_sdr")
+    assert [(each["first"], each["second"]) for each in told("a-b-c")["differences"]] == [
+        ("a", "b"), ("a", "c"), ("b", "c"),
+    ]  # fmt: skip
+    assert len(told("a-b-c")["sentences"]) == 3
+
+
+def test_what_was_judged_on_other_inputs_is_not_compared(judged, resound):
+    sides = recordings(N)
+    noisier = [1.5 * given - 0.5 * clean for given, clean in zip(sides["degraded"], sides["clean"], strict=True)]
+    write_folders({"noisier": noisier})
+    judge("b", degraded="noisier", output="other")
+    ended = resound("compare", "results/a", "results/other")
+    assert ended.status == 1 and "were judged on other inputs (take" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("results/a",), "1 evaluation given; to compare takes two or more"),
+        (("results/a", "clean"), "clean: holds no results (results.json is missing)"),
+        (("results/a", "results/b", "--metrics", "pesq"), "metric 'pesq' was not measured of all"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(judged, resound, words, error):
+    ended = resound("compare", *words)
+    assert ended.status == 1 and error in ended.stderr and ended.stderr.count("\n") == 1
+
+
+def test_a_run_that_was_not_judged_is_told_how_to(judged, resound):
+    (judged / "run").mkdir()
+    (judged / "run" / "config.yaml").write_text("preset: gatewave\n")
+    ended = resound("compare", "results/a", "run")
+    assert ended.status == 1 and "run 'resound evaluate --model run' first" in ended.stderr
+
+
+def test_the_blind_test_hides_the_order_and_keeps_the_score(judged, resound):
+    resound("compare", "results/a", "results/b")
+    with Browser(judged / "comparison" / "a-b" / "comparison.html") as browser:
+        browser.wait("document.body?.dataset.ready === 'yes'")
+        assert browser.run("document.querySelectorAll('.trial').length") == N
+        trial = "document.querySelector('.trial')"
+        labels = f"[...{trial}.querySelectorAll('button[data-version]')].map((each) => each.textContent)"
+        assert browser.run(labels) == ["A", "B", "X"]
+        sounds = browser.run(f"{trial}.querySelector('.controls').player.take.versions.map((v) => v.audio)")
+        assert sounds[0] != sounds[1] and sounds[2] in sounds[:2]
+        browser.run(f"{trial}.querySelector('.play').click()")
+        browser.wait(f"{trial}.querySelector('.controls').dataset.state === 'playing'")
+        guess = "A" if sounds[2] == sounds[0] else "B"
+        browser.run(f"{trial}.querySelector('[data-guess={guess}]').click()")
+        assert "X told rightly 1 of 1 times" in browser.run("document.getElementById('score').textContent")
+        assert browser.run(f"{trial}.querySelector('p.note').textContent").startswith("Right: X was")
+        assert not browser.errors

@@ -1,0 +1,256 @@
+"""``resound evaluate`` on folders: the figures, what stands beside them, and input that is not as it should be."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from evaluation.folders import RATE, SIDES, changed, recordings, write_folders
+
+FAST = ("--metrics", "si_sdr,snr,lsd", "--baselines", "unprocessed")
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Leave out what takes longest and has tests of its own."""
+    monkeypatch.setattr("resound.evaluation.report.with_sounds", lambda highlights, *_: list(highlights))
+
+
+@pytest.fixture
+def folders(here):
+    write_folders(recordings())
+    return here
+
+
+def results(folder="out"):
+    with open(f"{folder}/results.json") as file:
+        return json.load(file)
+
+
+def rows(folder="out"):
+    with open(f"{folder}/results.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def test_half_of_the_noise_is_six_decibels_better(folders, resound):
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 0
+    assert "better than the unprocessed input on 4 of 4 files; +6.0 dB SI-SDR, 95 % interval 6.0 to 6.0" in ended.stdout
+    told = results()
+    assert told["overall"]["enhanced"]["snr"]["mean"] - told["overall"]["unprocessed"]["snr"]["mean"] == pytest.approx(
+        20 * np.log10(2), abs=1e-3
+    )
+    assert told["improvement"]["unprocessed"]["si_sdr"]["mean"] == pytest.approx(6.02, abs=0.02)
+    assert [row["name"] for row in rows()] == ["take0", "take1", "take2", "take3"]
+    assert float(rows()[0]["snr_i"]) == pytest.approx(20 * np.log10(2), abs=1e-3)
+
+
+def test_classic_and_the_ideal_mask_stand_beside_it(folders, resound):
+    ended = resound("evaluate", *SIDES, "--metrics", "si_sdr")
+    assert ended.status == 0 and "oracle mask" in ended.stdout and "the classic chain" in ended.stdout
+    overall = results()["overall"]
+    assert list(overall) == ["enhanced", "unprocessed", "classic", "oracle_mask"]
+    assert overall["oracle_mask"]["si_sdr"]["mean"] > overall["unprocessed"]["si_sdr"]["mean"]
+
+
+def test_metrics_that_there_are_not_are_named(folders, resound):
+    ended = resound("evaluate", *SIDES, "--metrics", "pesk")
+    assert ended.status == 1 and "metric 'pesk' is not known; did you mean 'pesq'?" in ended.stderr
+
+
+def test_outputs_may_have_a_mark_behind_the_name(folders, resound):
+    for path in list((folders / "enhanced").iterdir()):
+        path.rename(path.with_name(f"{path.stem}_restored.wav"))
+    assert resound("evaluate", *SIDES, *FAST).status == 0 and len(rows()) == 4
+
+
+def test_a_run_that_was_stopped_goes_on(folders, resound, monkeypatch):
+    from resound.evaluation import scoring
+
+    judged, whole = [], scoring.Scorer.__call__
+
+    def until_the_third(self, case):
+        if len(judged) == 2:
+            raise KeyboardInterrupt
+        judged.append(case.name)
+        return whole(self, case)
+
+    monkeypatch.setattr(scoring.Scorer, "__call__", until_the_third)
+    assert resound("evaluate", *SIDES, *FAST).status == 130
+    with open("out/rows.jsonl", "a") as file:
+        file.write('{"name": "take2", "scor')  # as a kill leaves it
+    monkeypatch.setattr(scoring.Scorer, "__call__", lambda self, case: judged.append(case.name) or whole(self, case))
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert judged == ["take0", "take1", "take2", "take3"]
+    assert ended.status == 0 and "goes on: 2 of 4 are judged already" in ended.stderr and len(rows()) == 4
+
+
+def test_a_file_that_changed_is_judged_anew(folders, resound):
+    resound("evaluate", *SIDES, *FAST)
+    before = rows()
+    changed("enhanced/take1.wav", lambda sound: sound + 0.1 * np.random.default_rng(1).standard_normal(len(sound)))
+    resound("evaluate", *SIDES, *FAST)
+    assert [a["si_sdr"] == b["si_sdr"] for a, b in zip(before, rows(), strict=True)] == [True, False, True, True]
+
+
+def test_another_evaluation_is_not_written_over(folders, resound):
+    resound("evaluate", *SIDES, *FAST)
+    ended = resound("evaluate", *SIDES, "--metrics", "snr")
+    assert ended.status == 1 and "with other settings; give another folder with -o, or --overwrite" in ended.stderr
+    assert resound("evaluate", *SIDES, "--metrics", "snr", "--overwrite").status == 0
+
+
+def test_a_folder_of_something_else_is_left_alone(folders, resound):
+    (folders / "out").mkdir()
+    (folders / "out" / "thesis.txt").write_text("mine")
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1 and "out: holds something else already" in ended.stderr
+
+
+def test_files_without_partner_are_named(folders, resound):
+    (folders / "enhanced" / "take3.wav").unlink()
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 0 and "clean: 1 file without a partner, left out: take3.wav" in ended.stderr
+
+
+def test_no_name_in_common_is_one_line(folders, resound):
+    for path in list((folders / "enhanced").iterdir()):
+        path.rename(path.with_name(f"x{path.stem[-1]}.wav"))
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1 and "no name is in all of them" in ended.stderr and ended.stderr.count("\n") == 1
+
+
+def test_a_hop_of_difference_is_cut_and_said(folders, resound):
+    changed("enhanced/take1.wav", lambda sound: sound[:-100])
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 0 and "note: cut: 1 recording" in ended.stdout
+    assert float(rows()[1]["snr_i"]) == pytest.approx(6.02, abs=0.05)
+
+
+def test_a_longer_difference_is_an_error_of_that_file(folders, resound):
+    changed("enhanced/take1.wav", lambda sound: sound[:-1600])
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1 and "take1: sides differ in length by 1600 samples" in ended.stdout
+    assert "better than the unprocessed input on 3 of 3 files" in ended.stdout
+    assert rows()[1]["si_sdr"] == "" and "differ in length" in rows()[1]["error"]
+
+
+def test_other_rates_are_resampled_and_said(folders, resound):
+    for number in range(4):
+        changed(f"enhanced/take{number}.wav", lambda sound: sound[::2], rate=RATE // 2)
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 0 and "note: clean resampled from 16000 to 8000 Hz: 4 recordings" in ended.stdout
+    assert rows()[0]["sample_rate"] == "8000"
+    ended = resound("evaluate", *SIDES, *FAST, "--rate", "16000", "--overwrite")
+    assert "note: enhanced resampled from 8000 to 16000 Hz: 4 recordings" in ended.stdout
+
+
+def test_a_silent_output_is_the_worst_and_a_silent_reference_has_no_answer(folders, resound):
+    changed("enhanced/take0.wav", np.zeros_like)
+    changed("clean/take1.wav", np.zeros_like)
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert float(rows()[0]["si_sdr"]) == -100 and rows()[1]["si_sdr"] == ""
+    assert "SI-SDR has no value for 1 output: the reference is silent" in ended.stdout
+
+
+def test_an_output_that_is_not_finite_is_counted(folders, resound):
+    changed("enhanced/take2.wav", lambda sound: np.where(np.arange(len(sound)) == 5, np.nan, sound))
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert "SI-SDR has no value for 1 output: the output has samples that are not finite" in ended.stdout
+    told = results()
+    assert told["missing"]["si_sdr"] == {"the output has samples that are not finite": 1}
+    assert told["overall"]["enhanced"]["si_sdr"]["n_nan"] == 1
+
+
+def test_nan_in_the_input_is_an_error_of_that_file(folders, resound):
+    changed("degraded/take2.wav", lambda sound: np.where(np.arange(len(sound)) == 5, np.nan, sound))
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1 and "take2.wav: 1 sample are not finite" in ended.stdout
+
+
+def test_speech_free_recordings_have_no_pesq_and_say_why(here, resound):
+    pytest.importorskip("pesq", reason="needs the extra: pip install '.[eval]'")
+    rng = np.random.default_rng(0)
+    clicks = [np.where(abs(np.arange(RATE) - 8000) < 480, 0.3 * rng.standard_normal(RATE), 0.0) for _ in range(3)]
+    spoilt = [[sound + 1e-4 * rng.standard_normal(RATE) for sound in clicks] for _ in range(2)]
+    write_folders({"clean": clicks, "degraded": spoilt[0], "enhanced": spoilt[1]})
+    ended = resound("evaluate", *SIDES, "--metrics", "pesq,si_sdr", "--baselines", "unprocessed")
+    assert "PESQ has no value for 3 outputs: no speech was found in it, or less than 0.25 s" in ended.stdout
+
+
+def test_one_recording_gives_no_interval_and_says_so(here, resound):
+    write_folders(recordings(1))
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert "on the one recording (+6.0 dB SI-SDR); one recording gives no interval" in ended.stdout
+    assert results()["overall"]["enhanced"]["si_sdr"]["low"] is None
+
+
+def test_references_that_are_not_the_recordings_are_told_before_any_figure(here, resound):
+    sides = recordings(8, 3.0)
+    write_folders(sides | {"clean": sides["clean"][1:] + sides["clean"][:1]})
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1 and "error: DATA01" in ended.stderr.splitlines()[0]
+    assert "no verdict: the references are not of these recordings (DATA01" in ended.stdout
+    assert results()["findings"][0]["code"] == "DATA01"
+
+
+def test_the_same_folder_twice_is_an_error(folders, resound):
+    ended = resound("evaluate", "--enhanced", "clean", "--clean", "clean", "--degraded", "degraded", "-o", "out")
+    assert ended.status == 1 and "--enhanced and --clean: are the same files" in ended.stderr
+
+
+def test_nothing_to_judge_is_one_line(folders, resound):
+    ended = resound("evaluate", "--clean", "clean", "--degraded", "degraded")
+    assert ended.status == 1 and ended.stderr.startswith("resound: nothing to judge; give --enhanced DIR")
+    ended = resound("evaluate", "--clean", "clean", "--enhanced", "enhanced")
+    assert ended.status == 1 and "--degraded is missing" in ended.stderr
+
+
+def test_groups_come_from_a_table(folders, resound):
+    (folders / "about.csv").write_text(
+        "name,speaker,noise\ntake0,anna,bus\ntake1,anna,cafe\ntake2,ben,bus\ntake3,ben,cafe\n"
+    )
+    assert resound("evaluate", *SIDES, *FAST, "--about", "about.csv").status == 0
+    groups = results()["groups"]
+    assert {kind: [group["n"] for group in groups[kind].values()] for kind in ("speaker", "noise")} == {
+        "speaker": [2, 2],
+        "noise": [2, 2],
+    }
+    assert rows()[3]["speaker"] == "ben"
+
+
+def test_without_clean_there_are_noise_and_level(here, resound):
+    sides = recordings(3, 4.0)
+    write_folders({side: sides[side] for side in ("degraded", "enhanced")})
+    ended = resound("evaluate", "--degraded", "degraded", "--enhanced", "enhanced", "-o", "out", "-j", "1")
+    assert ended.status == 0
+    assert results()["overall"]["enhanced"]["noise_fall_db"]["mean"] == pytest.approx(6.02, abs=0.5)
+
+
+def test_voices_are_put_in_order(here, resound):
+    voices = [recordings(2, 1.5)["clean"], recordings(4, 1.5)["clean"][2:]]
+    mixed = [one + other for one, other in zip(*voices, strict=True)]
+    noise = 0.01 * np.random.default_rng(0).standard_normal(len(mixed[0]))
+    swapped = {"e1": [voices[1][0] + noise, voices[0][1] + noise], "e2": [voices[0][0] + noise, voices[1][1] + noise]}
+    write_folders({"s1": voices[0], "s2": voices[1], "mix": mixed, **swapped})
+    ended = resound(
+        "evaluate", "--degraded", "mix", "--clean", "s1", "--clean", "s2", "--enhanced", "e1", "--enhanced", "e2",
+        "-o", "out", "-j", "1", "--metrics", "si_sdr",
+    )  # fmt: skip
+    assert ended.status == 0 and float(rows()[0]["si_sdr"]) > 15 and float(rows()[1]["si_sdr"]) > 15
+
+
+def test_a_model_is_judged_with_its_cost_and_kept(folders, resound):
+    for number in range(4):
+        sound = soundfile.read(f"degraded/take{number}.wav")[0]
+        soundfile.write(f"degraded/take{number}.wav", sound, RATE, subtype="PCM_24")
+    ended = resound(
+        "evaluate", "--model", "classic", "--clean", "clean", "--degraded", "degraded", "-o", "out", "-j", "1",
+        "--save-audio", *FAST,
+    )  # fmt: skip
+    assert ended.status == 0 and "real-time factor" in ended.stdout
+    cost = results()["cost"]
+    assert cost["real_time_factor"] > 0 and cost["peak_memory_mb"] > 20
+    assert soundfile.info("out/enhanced/take0.wav").subtype == "PCM_24"
