@@ -72,19 +72,15 @@ def table_of(comparison: Comparison) -> Table:
     from resound.evaluation.compare import p_text
     from resound.evaluation.measures import METRICS, title_of
     from resound.evaluation.words import number, signed
-    from resound.judging.summary import statistics_of
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(f"{len(comparison.names)} recordings")
     for heading in ("first", "second", "difference", "95 % interval", "p, Holm"):
         table.add_column(heading, justify="right")
     table.add_column("")
-    systems = {system.name: system for system in comparison.systems}
     for each in comparison.pairings:
         found, digits = each.difference, METRICS[each.metric].measure.digits
-        means = [
-            statistics_of(comparison.values(systems[name], each.metric)).mean for name in (each.first, each.second)
-        ]
+        means = [comparison.statistics(name, each.metric).mean for name in (each.first, each.second)]
         verdict = "identical" if found.is_identical else ""
         if found.is_told_apart:
             verdict = f"[bold green]{escape(each.second if found.mean > 0 else each.first)} is better[/]"

@@ -20,7 +20,7 @@ from resound.evaluation.result import MAIN
 from resound.evaluation.statistics import Difference, corrected, paired
 from resound.evaluation.words import number, signed
 from resound.evaluation.writing import CSV, JSON
-from resound.judging.summary import finite, statistics_of
+from resound.judging.summary import Statistics, finite, statistics_of
 
 SAME_INPUT = 0.01  # of a metric of the input, within which two evaluations had the same input
 
@@ -73,6 +73,11 @@ class Comparison:
         """Return the figures of a system for the recordings of all."""
         return system.column(metric, self.names)
 
+    def statistics(self, name: str, metric: str) -> Statistics:
+        """Return mean, median and interval of a system, by its name, over the recordings of all."""
+        system = next(system for system in self.systems if system.name == name)
+        return statistics_of(self.values(system, metric))
+
     def to_json(self) -> dict[str, Any]:
         """Return all as plain JSON; NaN is null."""
         return {
@@ -83,7 +88,7 @@ class Comparison:
             "systems": {
                 system.name: {
                     "folder": str(system.folder),
-                    **{m: _plain(asdict(statistics_of(self.values(system, m)))) for m in self.metrics},
+                    **{metric: _plain(asdict(self.statistics(system.name, metric))) for metric in self.metrics},
                 }
                 for system in self.systems
             },
@@ -146,8 +151,10 @@ def read_system(folder: Path) -> System:
         with open(place / CSV, encoding="utf-8", newline="") as file:
             rows = {row["name"]: _numbers(row) for row in csv.DictReader(file) if not row.get("error")}
         metrics = tuple(name for name in told["overall"].get("enhanced", {}) if name in METRICS)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{place}: cannot be read ({error!r:.80}); judge it again with 'resound evaluate'") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{place}: {JSON} or {CSV} is missing, broken or of another program; judge it again with 'resound evaluate'"
+        ) from None
     if not rows or not metrics:
         raise InputError(f"{place}: no recording there could be judged; look at its results")
     return System(folder.name or str(folder.resolve().name), place, metrics, rows)

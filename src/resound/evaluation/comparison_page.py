@@ -18,7 +18,6 @@ from resound.evaluation.measures import METRICS, title_of
 from resound.evaluation.pages import escaped, notes_of, page, section, table
 from resound.evaluation.sounds import Take, for_player, shortened
 from resound.evaluation.words import number, signed
-from resound.judging.summary import statistics_of
 
 SCRIPTS = ("players.js", "charts.js", "abx.js")
 N_TAKES = 8  # that are listened to, drawn by the seed
@@ -58,7 +57,7 @@ def _means(comparison: Comparison) -> str:
     rows = []
     for metric in comparison.metrics:
         measure = METRICS[metric].measure
-        means = [statistics_of(comparison.values(system, metric)) for system in comparison.systems]
+        means = [comparison.statistics(system.name, metric) for system in comparison.systems]
         badness = [measure.badness(round(each.mean, measure.digits)) for each in means]
         best = min((value for value in badness if not math.isnan(value)), default=math.nan)
         cells = [
