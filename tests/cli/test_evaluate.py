@@ -59,3 +59,20 @@ def test_outputs_of_any_tool_are_judged_without_torch(here):
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_a_model_is_judged_on_a_split_that_is_mixed_for_it(here, resound, write_corpus, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    sounds = {f"take{number}": sound for number, sound in enumerate(recordings(3, 3.0, rate=8000)["clean"])}
+    corpus = write_corpus("speech", sounds, split="valid", bandwidth_hz=4000.0)
+    Path("mix.yaml").write_text(
+        "sample_rate: 8000\nsegment_seconds: 2.0\nsplit: valid\n"
+        f"clean: {{corpus: {corpus}}}\nchain:\n  - hiss: {{snr_db: [5, 10]}}\n"
+    )
+    ended = resound(
+        "evaluate", "--model", "classic", "--config", "mix.yaml", "--count", "3", "-o", "out", "-j", "1",
+        "--metrics", "si_sdr", "--baselines", "unprocessed",
+    )  # fmt: skip
+    assert ended.status == 0, ended.stderr
+    told = json.loads(Path("out/results.json").read_text())
+    assert told["n_files"] == 3 and 4 < told["overall"]["unprocessed"]["si_sdr"]["mean"] < 11
