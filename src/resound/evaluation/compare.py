@@ -151,8 +151,10 @@ def read_system(folder: Path) -> System:
         with open(place / CSV, encoding="utf-8", newline="") as file:
             rows = {row["name"]: _numbers(row) for row in csv.DictReader(file) if not row.get("error")}
         metrics = tuple(name for name in told["overall"].get("enhanced", {}) if name in METRICS)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{place}: cannot be read ({error!r:.80}); judge it again with 'resound evaluate'") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{place}: {JSON} or {CSV} is missing, broken or of another program; judge it again with 'resound evaluate'"
+        ) from None
     if not rows or not metrics:
         raise InputError(f"{place}: no recording there could be judged; look at its results")
     return System(folder.name or str(folder.resolve().name), place, metrics, rows)
