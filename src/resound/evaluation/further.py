@@ -61,7 +61,8 @@ def dnsmos(samples: NDArray, sample_rate: int) -> dict[str, float]:
     while len(wide) < length:
         wide = np.append(wide, wide)
     n_windows = int(len(wide) // DNSMOS_HZ - DNSMOS_SECONDS) + 1
-    windows = [wide[start * DNSMOS_HZ :][:length] for start in range(n_windows)]
+    ends = [int((start + DNSMOS_SECONDS) * DNSMOS_HZ) for start in range(n_windows)]  # rounded as speechmos does,
+    windows = [wide[start * DNSMOS_HZ : end] for start, end in enumerate(ends)]  # which skips what is a sample short
     session = _dnsmos_session()
     raw = np.stack([session.run(None, {"input_1": one[None]})[0][0] for one in windows if len(one) == length])
     return {name: float(np.mean(np.polyval(DNSMOS_CURVES[name], raw[:, i]))) for i, name in enumerate(DNSMOS)}

@@ -137,11 +137,10 @@ def scores_of(estimate: NDArray, loaded: Loaded, names: tuple[str, ...]) -> Scor
     example = loaded.example
     found: Scores = {}
     if loaded.has_clean:
-        cheap = [name for name in names if name in MEASURES]
+        cheap = tuple(name for name in names if name in MEASURES)
         slow = tuple(name for name in names if name in PERCEPTUAL and example.sample_rate >= least(name))
         if cheap or slow:
-            own = score(estimate, example, slow)
-            found |= {name: own[name] for name in (*cheap, *slow)}
+            found |= score(estimate, example, slow, cheap)
         found |= _against_clean([name for name in names if name in FURTHER], estimate, example)
     blind = [name for name in names if METRICS[name].needs == "degraded" and example.sample_rate >= least(name)]
     found |= _against_input(blind, estimate, example) if blind else {}

@@ -6,6 +6,7 @@ dB end at ±100: one perfect or silent estimate must not outweigh all others in 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +31,10 @@ class Judged:
     scores: dict[str, float]
 
 
-def score(estimate: NDArray, example: Example, extra: tuple[str, ...] = ()) -> dict[str, float]:
-    """Return all `MEASURES` of ``(channel, time)``, or of ``(source, time)`` in any order, and the ``extra`` ones.
+def score(
+    estimate: NDArray, example: Example, extra: tuple[str, ...] = (), cheap: tuple[str, ...] = tuple(MEASURES)
+) -> dict[str, float]:
+    """Return the ``cheap`` `MEASURES` of ``(channel, time)``, or of ``(source, time)`` in any order, and the ``extra``.
 
     Means over channels or sources, NaN where one of them is.  ``extra`` are names of `PERCEPTUAL`; those whose package
     is absent are left out.
@@ -43,7 +46,9 @@ def score(estimate: NDArray, example: Example, extra: tuple[str, ...] = ()) -> d
     with np.errstate(all="ignore"):
         if separates(example):
             estimate = estimate[matched(estimate, clean)]
-        each = [_scores(*parts, example.sample_rate, asked) for parts in zip(estimate, clean, degraded, strict=True)]
+        each = [
+            _scores(*parts, example.sample_rate, asked, cheap) for parts in zip(estimate, clean, degraded, strict=True)
+        ]
     return {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
 
 
@@ -78,24 +83,28 @@ def si_sdr(estimate: NDArray, target: NDArray) -> NDArray:
 
 
 def _scores(
-    estimate: NDArray, target: NDArray, degraded: NDArray, sample_rate: int, asked: list[str]
+    estimate: NDArray,
+    target: NDArray,
+    degraded: NDArray,
+    sample_rate: int,
+    asked: Sequence[str],
+    cheap: Sequence[str],
 ) -> dict[str, float]:
     """Return the measures of ``(time,)`` arrays."""
-    names = [*MEASURES, *asked]
     if not np.isfinite(estimate).all() or _silent(target):
-        return dict.fromkeys(names, NAN)
-    sdr_db, snr_db = float(si_sdr(estimate, target)), _snr_db(estimate, target)
-    before = (NAN, NAN) if _silent(degraded) else (float(si_sdr(degraded, target)), _snr_db(degraded, target))
-    values = {
-        "si_sdr": sdr_db,
-        "si_sdr_i": sdr_db - before[0],
-        "snr": snr_db,
-        "snr_i": snr_db - before[1],
-        "level_db": _level_db(estimate, target, sample_rate),
-        "level_ratio_db": _decibels(np.mean(estimate**2), np.mean(target**2)),
-        "removed_correlation": _correlation(degraded - estimate, target),
-        "lsd": _lsd(estimate, target, sample_rate),
+        return dict.fromkeys([*cheap, *asked], NAN)
+    is_known = not _silent(degraded)
+    measured: dict[str, Callable[[], float]] = {
+        "si_sdr": lambda: float(si_sdr(estimate, target)),
+        "si_sdr_i": lambda: float(si_sdr(estimate, target) - si_sdr(degraded, target)) if is_known else NAN,
+        "snr": lambda: _snr_db(estimate, target),
+        "snr_i": lambda: _snr_db(estimate, target) - _snr_db(degraded, target) if is_known else NAN,
+        "level_db": lambda: _level_db(estimate, target, sample_rate),
+        "level_ratio_db": lambda: _decibels(np.mean(estimate**2), np.mean(target**2)),
+        "removed_correlation": lambda: _correlation(degraded - estimate, target),
+        "lsd": lambda: _lsd(estimate, target, sample_rate),
     }
+    values = {name: measured[name]() for name in cheap}
     values |= {name: _perceptual(name, estimate, target, sample_rate) for name in asked}
     return {name: value if np.isfinite(value) else NAN for name, value in values.items()}  # beyond what numbers hold
 
