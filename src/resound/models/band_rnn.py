@@ -67,7 +67,9 @@ class BandRNNConfig(NetworkConfig):
             raise ValueError(
                 f"n_narrow {self.n_narrow} < n_bands {self.n_bands} <= hop {self.hop} does not hold; change one"
             )
-        if bool((band_weights(self).sum(dim=1) == 0).any()):
+        with torch.device("cpu"):  # also where a network of shapes alone is built
+            is_in_a_band = band_weights(self).sum(dim=1) > 0
+        if not bool(is_in_a_band.all()):
             raise ValueError(
                 f"n_bands {self.n_bands}: too few for {self.hop + 1} bins of which {self.n_narrow} are bands of their "
                 "own; raise n_bands or lower n_narrow"
