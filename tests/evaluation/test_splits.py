@@ -31,6 +31,7 @@ def test_a_split_is_mixed_and_grouped(mix, resound):
     with open("out/results.json") as file:
         told = json.load(file)
     assert told["n_files"] == 6 and told["seconds"] == pytest.approx(12) and len(told["groups"]["snr_band"]) > 1
+    assert set(told["groups"]["speaker"]) <= set("abcd") and len(told["groups"]["speaker"]) > 1
 
 
 def test_a_network_is_judged_as_in_training(mix, resound):

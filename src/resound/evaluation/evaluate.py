@@ -219,12 +219,13 @@ def _cases(asked: Asked, tell: Tell, n_jobs: int) -> tuple[list[Case], list[str]
     """Return what is judged, notes on it, and a title."""
     if asked.degraded is not None:
         cases, notes = cases_between(asked.degraded, asked.enhanced, asked.clean, asked.about)
-        return cases, notes, asked.model or asked.enhanced[0].name or str(asked.enhanced[0])
+        judged = asked.model or str(asked.enhanced[0])
+        return cases, notes, Path(judged).name or judged
     from resound.evaluation.splits import cases_of_split
 
     assert asked.model is not None
     cases, where = cases_of_split(asked.model, asked.config, asked.overrides, asked.n_examples, tell, n_jobs)
-    return cases, [where], asked.model
+    return cases, [where], Path(asked.model).name or asked.model
 
 
 def _task(asked: Asked, cases: Sequence[Case], output: Path | None) -> Task:
