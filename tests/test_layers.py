@@ -32,9 +32,9 @@ LAYERS = {
         "inference", "training", "models", "losses", "checkpoint",
     },  # the last four late: see below
     "evaluation": {
-        "errors", "config", "dsp", "audio", "metrics", "mixing", "judging", "inference", "doctor", "degrade",
-        "training", "checkpoint",
-    },  # the last two late: see below
+        "errors", "config", "dsp", "audio", "metrics", "corpora", "degrade", "mixing", "judging", "inference", "doctor",
+        "training", "checkpoint", "models",
+    },  # the last three late: see below
     "models": {"errors", "config", "dsp"},
     "losses": {"errors", "config", "dsp", "models"},
     "checkpoint": {"errors", "config", "models"},

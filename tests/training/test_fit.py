@@ -47,6 +47,12 @@ def test_the_log_has_the_baselines_beside_the_model(tmp_path, plan, shown):
     assert "the classic chain" in told[0]
 
 
+def test_each_session_notes_how_much_memory_it_had(tmp_path, plan, shown):
+    train(plan(), tmp_path / "run", shown)
+    (session,) = json.loads((tmp_path / "run" / "run.json").read_text())["sessions"]
+    assert session["peak_memory_mb"] > 50 and session["minutes"] >= 0 and session["peak_device_memory_mb"] is None
+
+
 def test_it_says_first_what_will_happen(tmp_path, plan, shown):
     train(plan(), tmp_path / "run", shown)
     assert "12 steps, 24 examples of 1 s" in shown.lines[0]

@@ -27,12 +27,12 @@ from resound.evaluation.cost import cost_of
 from resound.evaluation.journal import Journal
 from resound.evaluation.lists import cases_between, check_places
 from resound.evaluation.measures import METRICS, choose, resampled_for
-from resound.evaluation.models import found
+from resound.evaluation.models import check_fits, found
 from resound.evaluation.result import Evaluation, Gathered
 from resound.evaluation.scoring import Scorer, Task
 from resound.evaluation.words import REFERENCES, left_out_notes
 from resound.inference.workers import count_of_jobs, map_in_order
-from resound.judging.baselines import BASELINES
+from resound.judging.baselines import BASELINES, baselines_for
 from resound.mixing.identity import code_of, hash_of
 
 USUAL_BASELINES = ("unprocessed", "classic", "oracle_mask")
@@ -127,7 +127,7 @@ def evaluate(
 
 
 def check(asked: Asked) -> None:
-    """Raise `ConfigError` where it is not clear what is to be judged."""
+    """Raise `ConfigError` where it is not clear what is to be judged, `ModelError` for a model that there is not."""
     if bool(asked.model) == bool(asked.enhanced):
         what = "both a model and outputs are given" if asked.model else "nothing to judge"
         raise ConfigError(f"{what}; give --enhanced DIR (finished outputs) or --model NAME|RUN|PATH")
@@ -147,6 +147,8 @@ def check(asked: Asked) -> None:
             f"baseline {unknown[0]!r} is not known; there are {', '.join(USUAL_BASELINES)}, silence, none"
         )
     check_places(asked.enhanced, asked.clean)
+    if asked.model:
+        found(asked.model)  # before anything is mixed for it
 
 
 def judge_all(
@@ -217,20 +219,24 @@ def _cases(asked: Asked, tell: Tell, n_jobs: int) -> tuple[list[Case], list[str]
     """Return what is judged, notes on it, and a title."""
     if asked.degraded is not None:
         cases, notes = cases_between(asked.degraded, asked.enhanced, asked.clean, asked.about)
-        return cases, notes, asked.model or asked.enhanced[0].name or str(asked.enhanced[0])
+        judged = asked.model or str(asked.enhanced[0])
+        return cases, notes, Path(judged).name or judged
     from resound.evaluation.splits import cases_of_split
 
     assert asked.model is not None
     cases, where = cases_of_split(asked.model, asked.config, asked.overrides, asked.n_examples, tell, n_jobs)
-    return cases, [where], asked.model
+    return cases, [where], Path(asked.model).name or asked.model
 
 
 def _task(asked: Asked, cases: Sequence[Case], output: Path | None) -> Task:
     model = found(asked.model) if asked.model else None
     if asked.save_audio and (output is None or model is None):
         raise ConfigError("--save-audio keeps what a model makes; give --model and -o FOLDER, or leave it out")
+    n_sources = max(len(cases[0].clean), len(cases[0].enhanced), 1)
+    if model and cases[0].cache is None:
+        check_fits(model, n_sources)
     folder = output / "enhanced" if output and asked.save_audio else None
-    return Task((), (), model, asked.rate, folder, max(len(cases[0].clean), len(cases[0].enhanced), 1))
+    return Task((), (), model, asked.rate, folder, n_sources)
 
 
 def _has_clean(cases: Sequence[Case]) -> bool:
@@ -254,10 +260,15 @@ def _rate_of(cases: Sequence[Case], asked: Asked) -> int:
 
 
 def _baselines(asked: Asked, cases: Sequence[Case], n_sources: int) -> tuple[str, ...]:
-    """Return the baselines that mean something here."""
-    separates = n_sources > 1
-    without = {"classic"} if separates else set()
-    return tuple(name for name in asked.baselines if name not in without)
+    """Return the baselines that mean something here; where a denoiser went before, what it was given as well."""
+    from resound.mixing.cache import CachedExamples
+
+    names = [name for name in asked.baselines if n_sources == 1 or name != "classic"]
+    if cases[0].cache is None:
+        return tuple(names)
+    meaningful = baselines_for(CachedExamples(cases[0].cache).task)
+    names += ["noisy"] if "noisy" in meaningful and "unprocessed" in names else []
+    return tuple(name for name in meaningful if name in names)
 
 
 def _facts(asked: Asked, task: Task) -> dict[str, Any]:

@@ -69,14 +69,30 @@ def found(model: str) -> str:
     """Return a model's path or name, after a look whether there is one.  Raises `ModelError`."""
     if model in NAMES or (model.endswith(".onnx") and os.path.exists(model)):
         return model
-    if os.path.exists(model) or not Path(model).suffix:
-        with train_extra():
-            from resound.checkpoint import found_model
-        try:
-            return str(found_model(model))
-        except ModelError as error:
-            if not os.path.exists(model):
-                find_model(model)  # whose error names what can be restored with
-            raise error from None
-    find_model(model)
-    return model
+    if not os.path.exists(model) and not _is_preset(model):
+        find_model(model)  # whose error names what can be restored with
+    with train_extra():
+        from resound.checkpoint import found_model
+    return str(found_model(model))
+
+
+def check_fits(model: str, n_sources: int) -> None:
+    """Raise `ModelError` for a model that can be loaded by none, or not for this: before all files say the same."""
+    if n_sources == 1:
+        find_model(model)
+    elif os.path.isdir(model):
+        separator = NetworkSeparator(Path(model))
+        if separator.n_sources != n_sources:
+            raise ModelError(f"{model}: gives {separator.n_sources} voices, the references are {n_sources}")
+    else:
+        raise ModelError(f"{model}: separates no voices; give the folder of a network that does, or one --clean")
+
+
+def _is_preset(name: str) -> bool:
+    if Path(name).suffix or os.sep in name:
+        return False
+    try:
+        from resound.models.presets import preset_names
+    except ModuleNotFoundError:  # without torch there are none
+        return False
+    return name in preset_names()

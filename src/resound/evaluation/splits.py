@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resound.config import read_yaml
+from resound.corpora.manifest import read_manifest
 from resound.errors import ConfigError, train_extra
 from resound.evaluation.cases import Case, cases_of_cache
 from resound.mixing.cache import open_cache
 from resound.mixing.config import Common, mixing_from, read_settings
 from resound.mixing.example import Example
+from resound.mixing.identity import settings_of
 
 USUAL_EXAMPLES = 100
 N_OTHERS = 2  # arguments of noises that name one
@@ -46,7 +49,8 @@ def cases_of_split(
     else:
         mixing, n, told = _of_training(where, overrides, n_examples, tell)
     tell(f"mixes {told}, where they are not there already")
-    return list(cases_of_cache(open_cache(mixing, n, n_jobs=n_jobs), described)), told
+    examples = open_cache(mixing, n, n_jobs=n_jobs)
+    return list(cases_of_cache(examples, partial(described, speakers=speakers_of(settings_of(mixing))))), told
 
 
 def _is_mixing(where: str) -> bool:
@@ -75,11 +79,21 @@ def _of_training(
     return mixing, n, f"{n} fresh examples of the split {mixing.split} of {where}, seed {mixing.seed}"
 
 
-def described(example: Example) -> dict[str, str]:
-    """Return what the recipe of an example says of it: domain, speaker's folder, kind of noise."""
-    told = {"domain": example.domain}
-    noise = _noise_of(example.recipe.get("chain", []))
-    return {key: text for key, text in (told | {"noise": noise}).items() if text}
+def described(example: Example, speakers: Mapping[str, str]) -> dict[str, str]:
+    """Return what the recipe of an example says of it: domain, speaker, kind of noise."""
+    clean = example.recipe.get("clean")
+    speaker = speakers.get(str(clean.get("file")), "") if isinstance(clean, dict) else ""
+    told = {"domain": example.domain, "speaker": speaker, "noise": _noise_of(example.recipe.get("chain", []))}
+    return {key: text for key, text in told.items() if text}
+
+
+def speakers_of(settings: Any) -> dict[str, str]:
+    """Return who speaks in each recording, by its path, of all manifests that settings name."""
+    if isinstance(settings, str) and settings.endswith(".jsonl"):
+        manifest = read_manifest(Path(settings))
+        return {str(manifest.path_of(one)): one.speaker for one in manifest.recordings if one.speaker}
+    parts = settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ()
+    return {path: speaker for part in parts for path, speaker in speakers_of(part).items()}
 
 
 def _noise_of(chain: Sequence[dict[str, Any]]) -> str:

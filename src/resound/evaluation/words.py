@@ -21,6 +21,7 @@ SPOKEN = {
     "classic": "the classic chain",
     "oracle_mask": "the oracle ratio mask",
 }
+AFTER_A_DENOISER = {"unprocessed": "the denoiser's output", "noisy": "the noisy input"}  # where ``noisy`` is judged
 REFERENCES = "DATA01"  # doctor's code for references that are another recording
 
 
@@ -31,7 +32,8 @@ def verdict(result: Evaluation) -> str:
         return f"no verdict: the references are not of these recordings ({REFERENCES}: {wrong.message})"
     if not len(result.names) - result.n_failed:
         return "no verdict: no recording could be judged"
-    parts = [_against(result, "unprocessed"), _against(result, "classic"), _level(result)]
+    others = ("unprocessed", "noisy") if "noisy" in result.scores else ("unprocessed", "classic")
+    parts = [*(_against(result, over) for over in others), _level(result)]
     return "; ".join(part for part in parts if part) or "no baseline to compare with"
 
 
@@ -40,28 +42,27 @@ def _against(result: Evaluation, over: str) -> str:
     metric = result.main
     if over not in result.scores:
         return ""
+    other = (AFTER_A_DENOISER if "noisy" in result.scores else SPOKEN)[over]
     gains = result.improvements(metric, over)
     known = gains[~np.isnan(gains)]
     measure, statistics = METRICS[metric].measure, result.improvement(metric, over)
     if not len(known):
-        return f"cannot be compared with {SPOKEN[over]}: no recording has {measure.title} of both"
+        return f"cannot be compared with {other}: no recording has {measure.title} of both"
     told = f"{signed(statistics.mean, measure.digits)} {measure.unit} {measure.title}".replace("  ", " ")
     if len(known) == 1:
         kind = "better than" if known[0] > 0 else "worse than" if known[0] < 0 else "equal to"
-        return f"{kind} {SPOKEN[over]} on the one recording ({told}); one recording gives no interval"
+        return f"{kind} {other} on the one recording ({told}); one recording gives no interval"
     if not known.any():
-        return f"equal to {SPOKEN[over]} on all {counted(len(known), 'file')}"
+        return f"equal to {other} on all {counted(len(known), 'file')}"
     if max(abs(statistics.low), abs(statistics.high)) < 0.5 * 10.0**-measure.digits:
-        return f"as good as {SPOKEN[over]}: no difference that {measure.title} shows"
+        return f"as good as {other}: no difference that {measure.title} shows"
     n_better, n_worse = int((known > 0).sum()), int((known < 0).sum())
     spread = f"95 % interval {interval_text(statistics, measure.digits)}"
     if statistics.low > 0:
-        return f"better than {SPOKEN[over]} on {n_better} of {counted(len(known), 'file')}; {told}, {spread}"
+        return f"better than {other} on {n_better} of {counted(len(known), 'file')}; {told}, {spread}"
     if statistics.high < 0:
-        return f"worse than {SPOKEN[over]} on {n_worse} of {counted(len(known), 'file')}; {told}, {spread}"
-    return (
-        f"cannot be told from {SPOKEN[over]}: better on {n_better} of {counted(len(known), 'file')}; {told}, {spread}"
-    )
+        return f"worse than {other} on {n_worse} of {counted(len(known), 'file')}; {told}, {spread}"
+    return f"cannot be told from {other}: better on {n_better} of {counted(len(known), 'file')}; {told}, {spread}"
 
 
 def _level(result: Evaluation) -> str:
