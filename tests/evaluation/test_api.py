@@ -25,8 +25,16 @@ def test_the_result_turns_into_rows(folders):
         6.02, abs=0.01
     )
     assert result.improvement("snr").mean == pytest.approx(6.02, abs=0.01)
-    assert result.verdict.startswith("better than the unprocessed input on 3 of 3 files")
+    assert result.verdict.startswith(
+        "3 files can prove nothing against the unprocessed input (it takes 6): better on 3;"
+    )
     assert sorted(path.name for path in folders.iterdir()) == ["clean", "degraded", "enhanced"]  # nothing is kept
+
+
+def test_from_six_files_on_better_is_said(here):
+    write_folders(recordings(6))
+    result = resound.evaluate(**SIDES, metrics="snr", baselines=["unprocessed"])
+    assert result.verdict.startswith("better than the unprocessed input on 6 of 6 files")
 
 
 def test_a_folder_keeps_all_that_the_command_keeps(folders):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from resound.errors import ConfigError, InputError, counted, did_you_mean
 from resound.evaluation.measures import METRICS
 from resound.evaluation.result import MAIN
-from resound.evaluation.statistics import Difference, corrected, paired
+from resound.evaluation.statistics import LEAST_FILES, Difference, corrected, paired
 from resound.evaluation.words import number, signed
 from resound.evaluation.writing import CSV, JSON
 from resound.judging.summary import Statistics, finite, statistics_of
@@ -222,8 +222,10 @@ def _notes(systems: Sequence[System], names: Sequence[str]) -> list[str]:
     ]
     if len(names) == 1:
         notes.append("one recording gives no interval and no test")
-    elif len(names) < 6:
-        notes.append(f"{len(names)} recordings can prove nothing at the 5 % level: the test takes 6 or more")
+    elif len(names) < LEAST_FILES:
+        notes.append(
+            f"{len(names)} recordings can prove nothing at the 5 % level: the test takes {LEAST_FILES} or more"
+        )
     return notes
 
 

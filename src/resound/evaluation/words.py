@@ -11,6 +11,7 @@ import numpy as np
 from resound.errors import counted
 from resound.evaluation.measures import METRICS
 from resound.evaluation.scoring import ENHANCED
+from resound.evaluation.statistics import LEAST_FILES
 from resound.judging.summary import Statistics
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def _against(result: Evaluation, over: str) -> str:
         return f"as good as {other}: no difference that {measure.title} shows"
     n_better, n_worse = int((known > 0).sum()), int((known < 0).sum())
     spread = f"95 % interval {interval_text(statistics, measure.digits)}"
+    if len(known) < LEAST_FILES:  # whose bootstrap intervals are too narrow
+        return (
+            f"{counted(len(known), 'file')} can prove nothing against {other} (it takes {LEAST_FILES}): better on "
+            f"{n_better}; {told}, {spread}"
+        )
     if statistics.low > 0:
         return f"better than {other} on {n_better} of {counted(len(known), 'file')}; {told}, {spread}"
     if statistics.high < 0:
