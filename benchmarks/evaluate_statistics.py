@@ -23,7 +23,7 @@ DRAWN = {
     "long-tailed": lambda rng, shape: rng.standard_t(4, shape),
     "skewed": lambda rng, shape: rng.exponential(1.0, shape) - 1.0,
 }
-SIZES = (10, 20, 50, 100)
+SIZES = (8, 10, 20, 50, 100)
 
 
 def main() -> None:

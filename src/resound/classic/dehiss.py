@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import scipy.special
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import numpy as np
-import scipy.ndimage
-import scipy.signal
+import scipy
 from numpy.typing import NDArray
 from pydantic import Field
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import scipy.signal
+import scipy
 from numpy.typing import NDArray
 from pydantic import Field
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-import scipy.signal
+import scipy
 from pydantic import Field
 
 from resound.audio.segments import read_segment, resample

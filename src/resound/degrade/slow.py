@@ -6,7 +6,7 @@ A modulation of some 10 Hz, a phase that drifts, a thump of 50 Hz need no 48,000
 from __future__ import annotations
 
 import numpy as np
-import scipy.signal
+import scipy
 from numpy.typing import NDArray
 
 from resound.degrade.degradation import Audio

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import numpy as np
-import scipy.signal
+import scipy
 from pydantic import Field
 
 from resound.degrade.degradation import Audio, Degradation

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Annotated, ClassVar
 
 import numpy as np
-import scipy.fft
+import scipy
 from numpy.typing import NDArray
 from pydantic import Field
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-import scipy.stats
+import scipy
 from numpy.typing import NDArray
 
 from resound.doctor.likeness import Likeness

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.ndimage
-import scipy.signal
+import scipy
 from numpy.typing import NDArray
 
 TIME_CONSTANT_SECONDS = 0.03  # of the envelope, twice

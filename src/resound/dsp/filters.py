@@ -12,8 +12,7 @@ Processors differ in the last bits of exp, log and tan.  So coefficients are rou
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
-import scipy.signal
+import scipy
 from numpy.typing import NDArray
 
 from resound.dsp.convolution import blocks_for, filtered, spectrum_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 
 class Matching(NamedTuple):
@@ -37,4 +37,4 @@ def best_matching(scores: NDArray) -> Matching:
 
 
 def _assigned(scores: NDArray) -> NDArray[np.int64]:
-    return np.asarray(linear_sum_assignment(scores, maximize=True)[1])
+    return np.asarray(scipy.optimize.linear_sum_assignment(scores, maximize=True)[1])

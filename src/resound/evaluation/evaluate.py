@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -31,7 +32,7 @@ from resound.evaluation.models import check_fits, found
 from resound.evaluation.result import Evaluation, Gathered
 from resound.evaluation.scoring import Scorer, Task
 from resound.evaluation.words import REFERENCES, left_out_notes
-from resound.inference.workers import count_of_jobs, map_in_order
+from resound.inference.workers import count_of_jobs, held_signals, map_in_order
 from resound.judging.baselines import BASELINES, baselines_for
 from resound.mixing.identity import code_of, hash_of
 
@@ -93,14 +94,14 @@ def evaluate(
     task = replace(task, metrics=chosen.names, baselines=_baselines(asked, cases, task.n_sources))
     for note in (*left_out_notes(chosen.left_out), *notes):
         tell(note)
-    first = references_checked(cases)
-    for finding in first:
-        tell(f"{finding.severity}: {finding}")
     with ExitStack() as stack:
+        with held_signals():  # Ctrl-C is for the main thread
+            beside = stack.enter_context(ThreadPoolExecutor(1))
+            references = beside.submit(references_checked, cases)  # while worker processes begin
         folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         check_can_write_in(folder)
         journal = Journal(folder, _facts(asked, task), overwrite=overwrite)
-        judge_all(cases, task, journal, n_jobs=n_jobs, progress=progress, tell=tell)
+        judge_all(cases, task, journal, partial(_tell_findings, references, tell), n_jobs, progress, tell)
         gathered = Gathered(len(cases)).add(journal.rows([case.name for case in cases]))
         looked, n_looked_at = _looked_at(cases, journal, asked, n_jobs)
     if len(gathered.errors) == len(cases):
@@ -118,7 +119,7 @@ def evaluate(
         missing=gathered.missing,
         notes=[*notes, *_said(gathered, chosen.names)],
         left_out=chosen.left_out,
-        findings=[*first, *looked, *_of_run(asked.model)],
+        findings=[*references.result(), *looked, *_of_run(asked.model)],
         n_looked_at=n_looked_at,
         cost=cost,
         settings={key: value for key, value in _plain(asdict(asked)).items() if value not in (None, [], ())},
@@ -152,21 +153,37 @@ def check(asked: Asked) -> None:
 
 
 def judge_all(
-    cases: Sequence[Case], task: Task, journal: Journal, *, n_jobs: int, progress: Progress | None, tell: Tell
+    cases: Sequence[Case],
+    task: Task,
+    journal: Journal,
+    before_figures: Callable[[], None],
+    n_jobs: int,
+    progress: Progress | None,
+    tell: Tell,
 ) -> None:
-    """Judge the cases that have no row yet, in parallel, each row written as it is made."""
+    """Judge the cases that have no row yet, in parallel, each row written as it is made.
+
+    ``before_figures`` is called once, when the first figures are there and nobody has been told of any.
+    """
     waiting = [case for case in cases if not journal.is_done(case)]
     n_done = len(cases) - len(waiting)
     if n_done and waiting:
         tell(f"goes on: {n_done} of {len(cases)} are judged already")
     jobs = 1 if len(waiting) <= FEW else min(count_of_jobs(n_jobs), len(waiting))
     if not waiting:
+        before_figures()
         return
     made = map_in_order(partial(Scorer, task), waiting, jobs)
-    for _ in journal.add(zip(waiting, made, strict=True)):
-        n_done += 1
+    for n_new, _ in enumerate(journal.add(zip(waiting, made, strict=True)), 1):
+        if n_new == 1:  # the processes are at work
+            before_figures()
         if progress is not None:
-            progress(n_done, len(cases))
+            progress(n_done + n_new, len(cases))
+
+
+def _tell_findings(found: Future[list[Finding]], tell: Tell) -> None:
+    for finding in found.result():
+        tell(f"{finding.severity}: {finding}")
 
 
 def references_checked(cases: Sequence[Case]) -> list[Finding]:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.special
-import scipy.stats
+import scipy
 from numpy.typing import NDArray
 
 from resound.judging.summary import interval

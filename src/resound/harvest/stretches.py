@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Self
 
 import numpy as np
-import scipy.ndimage
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.optimize
-import scipy.special
+import scipy
 from numpy.typing import NDArray
 
 from resound.classic.declick import SEGMENT_SECONDS, Declick, DeclickConfig, find_clicks, fit_segments

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import scipy.special
+import scipy
 from numpy.typing import NDArray
 
 from resound.judging.measures import ALL
@@ -16,6 +16,7 @@ from resound.judging.perceptual import left_out
 from resound.judging.scores import Judged
 
 N_BOOT = 2000
+TAIL = 0.025  # on each side of a 95 % interval
 BLOCK = 2**20  # values resampled at once
 
 
@@ -85,21 +86,35 @@ def statistics_of(values: NDArray, *, n_boot: int = N_BOOT, seed: int = 0) -> St
 
 
 def interval(values: NDArray, *, n_boot: int = N_BOOT, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of the mean of ``(example,)`` by the expanded percentile bootstrap; NaN below 2 values.
+    """Return the 95 % interval of the mean of ``(example,)`` by the bootstrap; NaN below 2 values.
 
-    Efron & Tibshirani 1993, ch. 13; the percentiles go outwards by what a few examples lack in spread (Hesterberg
-    2015, "What teachers should know about the bootstrap"): without that, 10 examples cover 90 % and not 95.
+    On each side the farther of two bounds: the expanded percentile (Hesterberg 2015, "What teachers should know about
+    the bootstrap"), which covers too little where values are skewed, and the studentised one (Efron & Tibshirani 1993,
+    ch. 12), which covers too little where they have long tails.  Together they hold 94 to 96 % from 8 values on
+    (``benchmarks/evaluate_statistics.py``).
     """
     n = len(values)
     if n < 2:
         return math.nan, math.nan
-    rng = np.random.default_rng(seed)
-    step = max(1, BLOCK // n)
-    sizes = [min(step, n_boot - start) for start in range(0, n_boot, step)]
-    means = np.concatenate([values[rng.integers(n, size=(size, n))].mean(axis=1) for size in sizes])
-    tail = scipy.special.ndtr(math.sqrt(n / (n - 1)) * scipy.special.stdtrit(n - 1, 0.025))
+    mean, spread = values.mean(), values.std()
+    means, spreads = _resampled(values, n_boot, np.random.default_rng(seed))
+    tail = scipy.special.ndtr(math.sqrt(n / (n - 1)) * scipy.special.stdtrit(n - 1, TAIL))
     low, high = np.quantile(means, [tail, 1 - tail])
+    spreads_enough = spreads > 1e-9 * spread  # not the same value drawn n times
+    if spreads_enough.any():
+        student = (means - mean)[spreads_enough] / spreads[spreads_enough]
+        above, below = np.quantile(student, [1 - TAIL, TAIL])
+        low, high = min(low, mean - above * spread), max(high, mean - below * spread)
     return float(low), float(high)
+
+
+def _resampled(values: NDArray, n_boot: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """Return means and standard deviations of as many samples drawn with replacement."""
+    n = len(values)
+    step = max(1, BLOCK // n)
+    drawn = (values[rng.integers(n, size=(min(step, n_boot - start), n))] for start in range(0, n_boot, step))
+    pairs = [(sample.mean(axis=1), sample.std(axis=1)) for sample in drawn]
+    return np.concatenate([means for means, _ in pairs]), np.concatenate([spreads for _, spreads in pairs])
 
 
 def _values(rows: list[Judged], name: str) -> NDArray:
