@@ -121,7 +121,7 @@ def evaluate(
         findings=[*first, *looked, *_of_run(asked.model)],
         n_looked_at=n_looked_at,
         cost=cost,
-        settings={key: value for key, value in _plain(asdict(asked)).items() if value not in (None, [], ())},
+        settings=_settings(asked),
     )
     return Evaluated(result, cases, task)
 
@@ -139,6 +139,13 @@ def check(asked: Asked) -> None:
         raise ConfigError("--clean is given without --degraded; give --degraded DIR as well")
     if asked.config and (asked.degraded or asked.enhanced):
         raise ConfigError("both a split (--config) and files are given; leave out either")
+    if asked.degraded and (asked.overrides or asked.n_examples):
+        what = f"setting {asked.overrides[0]!r}" if asked.overrides else "--count"
+        raise ConfigError(
+            f"{what} is for a split, and files are given; leave it out, or give --config instead of the files"
+        )
+    if asked.about and asked.degraded is None:
+        raise ConfigError("--about is for files, and a split is judged, which knows its own; leave it out")
     if asked.rate is not None and not 4000 <= asked.rate <= 192000:
         raise ConfigError(f"rate is {asked.rate} Hz; give 4000 to 192000")
     unknown = [name for name in asked.baselines if name not in BASELINES]
@@ -299,6 +306,13 @@ def _said(gathered: Gathered, metrics: Sequence[str]) -> list[str]:
             titles = [METRICS[name].measure.title for name, own in resampled.items() if own == other]
             said.append(f"{', '.join(titles)}: computed at {other} Hz, resampled from {rate} Hz")
     return said
+
+
+def _settings(asked: Asked) -> dict[str, Any]:
+    """Return what was asked for and is not left at nothing, as plain JSON."""
+    return {
+        key: value for key, value in _plain(asdict(asked)).items() if key != "looks" and value not in (None, [], False)
+    }
 
 
 def _plain(value: Any) -> Any:
