@@ -31,6 +31,7 @@ from resound.evaluation.models import check_fits, found
 from resound.evaluation.result import Evaluation, Gathered
 from resound.evaluation.scoring import Scorer, Task
 from resound.evaluation.words import REFERENCES, left_out_notes
+from resound.evaluation.writing import AUDIO
 from resound.inference.workers import count_of_jobs, map_in_order
 from resound.judging.baselines import BASELINES, baselines_for
 from resound.mixing.identity import code_of, hash_of
@@ -242,7 +243,7 @@ def _task(asked: Asked, cases: Sequence[Case], output: Path | None) -> Task:
     n_sources = max(len(cases[0].clean), len(cases[0].enhanced), 1)
     if model and cases[0].cache is None:
         check_fits(model, n_sources)
-    folder = output / "enhanced" if output and asked.save_audio else None
+    folder = output / AUDIO if output and asked.save_audio else None
     return Task((), (), model, asked.rate, folder, n_sources)
 
 
