@@ -129,6 +129,8 @@ class Table:
         rows = lines.split("\n")
         if not self._names:
             self._names = rows.pop(0).split(",")
+            if "step" not in self._names:
+                raise ValueError("it has no column 'step'")
             self._rows = np.empty((0, len(self._names)))
         if rows:
             new = np.array([[float(cell or "nan") for cell in row.split(",")] for row in rows])
@@ -174,6 +176,7 @@ def _check_settings(evidence: RunEvidence, path: Path) -> None:
     """Raise `InputError` for settings that no training can have had, as after editing by hand."""
     try:
         _ = evidence.measure, evidence.progress, evidence.steps_per_epoch
+        _ = float(evidence.setting("optimiser.clip_norm") or 0)
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path}: is no plan of a run ({error!r:.80}); restore it as 'resound train' wrote it"
