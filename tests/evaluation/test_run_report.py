@@ -73,6 +73,8 @@ def test_what_was_not_validated_is_not_called_wasted(here):
         ("steps.csv", lambda text: text.replace("step", "pace", 1), "it has no column 'step'"),
         ("validation.csv", lambda text: text.replace("step", "pace", 1), "it has no column 'step'"),
         ("validation.csv", lambda text: text.replace(",", ";"), "is no table of a run"),
+        ("validation.csv", lambda text: text + "1100,20\n", "a row begins '1100' and has 2 columns, not"),
+        ("steps.csv", lambda text: text.replace("\n7,", "\nnan,"), "a step is no number"),
         ("baselines.json", lambda text: text[:40], "cannot be read"),
         ("config.yaml", lambda text: text.replace("clip_norm: 5.0", "clip_norm: abc"), "is no plan of a run"),
     ],

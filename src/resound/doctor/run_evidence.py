@@ -133,8 +133,14 @@ class Table:
                 raise ValueError("it has no column 'step'")
             self._rows = np.empty((0, len(self._names)))
         if rows:
-            new = np.array([[float(cell or "nan") for cell in row.split(",")] for row in rows])
-            self._rows = np.concatenate([self._rows, new.reshape(len(rows), len(self._names))])
+            cells = [row.split(",") for row in rows]
+            odd = next((row for row in cells if len(row) != len(self._names)), None)
+            if odd:
+                raise ValueError(f"a row begins {odd[0]!r} and has {len(odd)} columns, not {len(self._names)}")
+            new = np.array([[float(cell or "nan") for cell in row] for row in cells])
+            if not np.isfinite(new[:, self._names.index("step")]).all():
+                raise ValueError("a step is no number")
+            self._rows = np.concatenate([self._rows, new])
 
 
 class RunReader:

@@ -54,8 +54,8 @@ HOW = (
 )
 
 NO_SOUND = (
-    "There is no sound to compare, or it is no longer where it was: judge finished outputs (--enhanced), or a model with "
-    "--save-audio."
+    "There is no sound to compare, or it is no longer where it was: judge finished outputs (--enhanced), or a model "
+    "with --save-audio."
 )
 
 
