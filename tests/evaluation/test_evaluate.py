@@ -89,6 +89,14 @@ def test_a_run_that_was_stopped_goes_on(folders, resound, monkeypatch):
     assert ended.status == 0 and "goes on: 2 of 4 are judged already" in ended.stderr and len(rows()) == 4
 
 
+def test_a_row_of_another_kind_ends_what_is_used_again(folders, resound):
+    resound("evaluate", *SIDES, *FAST)
+    lines = (folders / "out" / "rows.jsonl").read_text().splitlines(keepends=True)
+    (folders / "out" / "rows.jsonl").write_text("".join([*lines[:3], "[1, 2]\n", lines[4]]))
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 0 and "goes on: 2 of 4 are judged already" in ended.stderr and len(rows()) == 4
+
+
 def test_a_file_that_changed_is_judged_anew(folders, resound):
     resound("evaluate", *SIDES, *FAST)
     before = rows()
@@ -325,3 +333,9 @@ def test_a_model_is_judged_with_its_cost_and_kept(folders, resound):
     cost = results()["cost"]
     assert cost["real_time_factor"] > 0 and cost["peak_memory_mb"] > 20
     assert soundfile.info("out/enhanced/take0.wav").subtype == "PCM_24"
+    (folders / "out" / "enhanced" / "take2.wav").unlink()
+    again = resound(
+        "evaluate", "--model", "classic", "--clean", "clean", "--degraded", "degraded", "-o", "out", "-j", "1",
+        "--save-audio", *FAST,
+    )  # fmt: skip
+    assert "goes on: 3 of 4" in again.stderr and (folders / "out" / "enhanced" / "take2.wav").exists()

@@ -58,19 +58,23 @@ class Journal:
         for line in file:
             try:
                 told = json.loads(line)
-            except ValueError:
+                name, stamp = str(told["name"]), told["stamp"]
+            except (ValueError, TypeError, KeyError):
                 return offset
             if not line.endswith(b"\n"):
                 return offset
-            self._stamps[told["name"]], self.offsets[told["name"]] = told["stamp"], offset
+            self._stamps[name], self.offsets[name] = stamp, offset
             if "error" in told:  # it is tried again
-                self._stamps.pop(told["name"])
+                self._stamps.pop(name)
             offset += len(line)
         return offset
 
     def is_done(self, case: Case) -> bool:
-        """Tell whether there is a row of a case, made from the files as they are now."""
-        return self._stamps.get(case.name) == stamp_of(case)
+        """Tell whether there is a row of a case, made from the files as they are now, and the sound that it kept."""
+        if self._stamps.get(case.name) != stamp_of(case):
+            return False
+        kept = next(self.rows([case.name])).files.get("enhanced", []) if self._facts.get("audio") else []
+        return all(map(os.path.exists, kept))
 
     def add(self, rows: Iterable[tuple[Case, Row]]) -> Iterator[Row]:
         """Write rows as they come, and give them on.  Raises `OutputError`."""
