@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from evaluation.chromium import Browser
-from evaluation.folders import SIDES, recordings, write_folders
+from evaluation.folders import SIDES, changed, recordings, write_folders
 from resound.evaluation.evaluate import Asked, evaluate
 from resound.evaluation.report import write_all
 
@@ -93,5 +93,30 @@ def test_file_names_are_text_not_html(here, resound):
     write_folders(recordings(2))
     for side in ("clean", "degraded", "enhanced"):
         Path(side, "take0.wav").rename(Path(side, "<img src=x onerror=alert(1)>.wav"))
+        Path(side, "take1.wav").rename(Path(side, "a [b](c)\n#1%.wav"))
     assert resound("evaluate", *SIDES, "--metrics", "si_sdr", "--baselines", "unprocessed").status == 0
     assert "<img src=x" not in Path("out/report.html").read_text()
+    text = Path("out/highlights.md").read_text()
+    assert "### \\<img src=x onerror=alert(1)\\>" in text and "### a \\[b\\](c)\\\\n\\#1%" in text
+    pictures = re.findall(r"\]\((pictures/[^)]+)\)", text)
+    assert len(pictures) == 2 and all(
+        Path("out", name).exists() and re.fullmatch(r"[\w./-]+", name) for name in pictures
+    )
+
+
+def test_outputs_that_are_far_too_loud_are_drawn_without_a_warning(here, resound):
+    write_folders(recordings(1))
+    changed("enhanced/take0.wav", lambda sound: 1e30 * sound)
+    assert resound("evaluate", *SIDES, "--metrics", "si_sdr", "--baselines", "unprocessed").stderr == ""
+
+
+def test_pages_fit_a_telephone(here, resound):
+    write_folders(recordings(2))
+    for side in ("clean", "degraded", "enhanced"):
+        Path(side, "take0.wav").rename(Path(side, "x" * 200 + ".wav"))
+    resound("evaluate", *SIDES, "--metrics", "si_sdr,lsd,snr", "--baselines", "unprocessed,silence")
+    with Browser(here / "out" / "report.html", width=400) as browser:
+        browser.wait("document.body?.dataset.ready === 'yes'")
+        assert browser.run("document.documentElement.scrollWidth") == 400
+        loaded = "[...document.querySelectorAll('.take img')].map((image) => image.naturalWidth)"
+        assert browser.run(loaded) == [1500, 1500]

@@ -17,7 +17,7 @@ from resound.evaluation.evaluate import Evaluated
 from resound.evaluation.highlights import Highlight, as_markdown, chosen, with_sounds
 from resound.evaluation.measures import METRICS, title_of
 from resound.evaluation.pages import escaped, facts, findings_of, notes_of, page, section, table
-from resound.evaluation.pictures import size_of
+from resound.evaluation.pictures import for_page, size_of
 from resound.evaluation.result import UNPROCESSED, Evaluation
 from resound.evaluation.scoring import ENHANCED
 from resound.evaluation.sounds import for_player
@@ -190,7 +190,8 @@ def _takes(highlights: Sequence[Highlight]) -> str:
         return ""
     tools = (
         "<div class='tools'><label><input type='checkbox' id='loudness' checked> all versions at one loudness"
-        "</label><span>Keys 1 to 4 switch while a player has the focus; the position stays.</span></div>"
+        "</label><span>Keys 1 to 4 switch while a player has the focus; the position stays. Sound is lossless, 16 bit."
+        "</span></div>"
     )
     blocks = []
     for position, each in enumerate(highlights):
@@ -200,11 +201,11 @@ def _takes(highlights: Sequence[Highlight]) -> str:
         cut = f" · {start:.1f} to {start + seconds:.1f} s" if start else ""
         picture = ""
         if each.png:
-            source = base64.b64encode(each.png).decode()
+            source = base64.b64encode(for_page(each.png)).decode()
             alt = f"Waveforms and spectrograms of {each.name}"
             width, height = size_of(each.png)
             picture = (
-                f"<img alt='{escaped(alt)}' width='{width}' height='{height}' src='data:image/png;base64,{source}'>"
+                f"<img alt='{escaped(alt)}' width='{width}' height='{height}' src='data:image/webp;base64,{source}'>"
             )
         blocks.append(
             f"<article class='panel take'><header><h3>{each.kind}: {escaped(each.name)}{cut}</h3>"
