@@ -65,7 +65,8 @@ def _means(comparison: Comparison) -> str:
         measure = METRICS[metric].measure
         means = [comparison.statistics(system.name, metric) for system in comparison.systems]
         badness = [measure.badness(round(each.mean, measure.digits)) for each in means]
-        best = min((value for value in badness if not math.isnan(value)), default=math.nan)
+        known = [value for value in badness if not math.isnan(value)]
+        best = min(known) if len(set(known)) > 1 else math.nan
         cells = [
             ("*" if value == best else "")
             + number(each.mean, measure.digits)

@@ -21,7 +21,7 @@ from resound.evaluation.pictures import for_page, size_of
 from resound.evaluation.result import UNPROCESSED, Evaluation
 from resound.evaluation.scoring import ENHANCED
 from resound.evaluation.sounds import for_player
-from resound.evaluation.words import interval_text, left_out_notes, missing_notes, number, signed
+from resound.evaluation.words import interval_text, kinds_of, left_out_notes, missing_notes, number, signed
 from resound.evaluation.writing import write_results, write_text
 from resound.judging.summary import Statistics
 
@@ -95,7 +95,9 @@ def _facts(result: Evaluation) -> dict[str, str]:
         if gain.n > 1:
             told["95 % interval"] = interval_text(gain, measure.digits)
         gains = result.improvements(result.main)
-        told["better than the input"] = f"{int((gains > 0).sum())} of {int((~np.isnan(gains)).sum())}"
+        told[f"{kinds_of(result.main)[0]} than the input"] = (
+            f"{int((gains > 0).sum())} of {int((~np.isnan(gains)).sum())}"
+        )
     if result.cost:
         told["seconds of work per second"] = f"{result.cost.real_time_factor:.3g}"
         if result.cost.peak_memory_mb:

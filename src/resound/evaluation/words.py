@@ -49,7 +49,7 @@ def _against(result: Evaluation, over: str) -> str:
     gains = result.improvements(metric, over)
     known = gains[~np.isnan(gains)]
     measure, statistics = METRICS[metric].measure, result.improvement(metric, over)
-    better, worse = KINDS.get(metric, ("better", "worse"))
+    better, worse = kinds_of(metric)
     if not len(known):
         return f"cannot be compared with {other}: no recording has {measure.title} of both"
     told = f"{signed(statistics.mean, measure.digits)} {measure.unit} {measure.title}".replace("  ", " ")
@@ -72,6 +72,11 @@ def _against(result: Evaluation, over: str) -> str:
     if statistics.high < 0:
         return f"{worse} than {other} on {n_worse} of {counted(len(known), 'file')}; {told}, {spread}"
     return f"cannot be told from {other}: {better} on {n_better} of {counted(len(known), 'file')}; {told}, {spread}"
+
+
+def kinds_of(metric: str) -> tuple[str, str]:
+    """Return what an output is, and is not, that gained in a metric: ``better``, ``worse``."""
+    return KINDS.get(metric, ("better", "worse"))
 
 
 def _but_worse(result: Evaluation) -> str:
