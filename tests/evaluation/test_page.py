@@ -60,6 +60,8 @@ def test_players_switch_at_the_same_position_and_the_table_sorts(evaluated):
             f"new Promise((done) => setTimeout(() => done({first}.player.sources.map((s) => s.gain.gain.value)), 200))"
         )
         assert [gain > 0.01 for gain in gains] == [False, False, True, False]
+        degraded, enhanced, removed = (f"{first}.player.buffers[{n}].getChannelData(0)" for n in (0, 1, 3))
+        assert browser.run(f"{removed}.every((value, i) => value === Math.fround({degraded}[i] - {enhanced}[i]))")
         browser.run("document.querySelectorAll('.controls')[1].querySelector('.play').click()")
         browser.wait(f"{first}.dataset.state === 'paused'")  # one at a time
 
@@ -82,7 +84,8 @@ def test_versions_are_heard_at_one_loudness(evaluated):
     data = json.loads(page.partition("id='data'>")[2].partition("</script>")[0])
     for take in data["takes"]:
         levels = {}
-        for version in take["versions"]:
+        assert take["versions"][-1]["difference_of"] == ["degraded", "enhanced"]
+        for version in take["versions"][:-1]:
             sound = soundfile.read(io.BytesIO(base64.b64decode(version["audio"])))[0]
             assert np.abs(sound).max() * 10 ** (version["gain_db"] / 20) <= 1.0
             levels[version["key"]] = 10 * np.log10(np.mean(sound**2)) + version["gain_db"]

@@ -48,8 +48,8 @@ class Journal:
                         os.truncate(self.path, size)
                     return
         raise OutputError(
-            f"{self.path.parent}: holds an evaluation of something else, or with other settings; give another folder "
-            "with -o, or --overwrite to begin it anew"
+            f"{self.path.parent}: holds an evaluation of something else, by another version of resound, or with other "
+            "settings; give another folder with -o, or --overwrite to begin it anew"
         )
 
     def _read(self, file: Any) -> int:
