@@ -274,6 +274,12 @@ def test_what_files_have_no_use_for_is_refused(folders, resound, words, error):
     assert ended.status == 1 and error in ended.stderr
 
 
+def test_sound_is_not_kept_over_the_recordings(folders, resound):
+    words = ("--model", "classic", "--degraded", "enhanced", "--clean", "clean", "-o", ".", "--overwrite")
+    ended = resound("evaluate", *words, "--save-audio", *FAST)
+    assert ended.status == 1 and "would write over the recordings in enhanced" in ended.stderr
+
+
 def test_one_voice_given_twice_is_refused(folders, resound):
     places = ("--degraded", "degraded", "--clean", "clean", "--clean", "clean")
     ended = resound("evaluate", *places, "--enhanced", "enhanced", "--enhanced", "enhanced", "-o", "out")

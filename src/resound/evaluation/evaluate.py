@@ -244,6 +244,9 @@ def _task(asked: Asked, cases: Sequence[Case], output: Path | None) -> Task:
     if model and cases[0].cache is None:
         check_fits(model, n_sources)
     folder = output / AUDIO if output and asked.save_audio else None
+    inputs = [path for case in cases for path in (case.degraded, *case.clean) if path]
+    if folder and any(folder.resolve() in path.resolve().parents for path in inputs):
+        raise ConfigError(f"--save-audio would write over the recordings in {folder}; give another folder with -o")
     return Task((), (), model, asked.rate, folder, n_sources)
 
 
