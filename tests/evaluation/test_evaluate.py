@@ -97,6 +97,12 @@ def test_a_row_of_another_kind_ends_what_is_used_again(folders, resound):
     assert ended.status == 0 and "goes on: 2 of 4 are judged already" in ended.stderr and len(rows()) == 4
 
 
+def test_rows_that_cannot_be_read_are_one_line(folders, resound):
+    (folders / "out" / "rows.jsonl").mkdir(parents=True)
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1 and "rows.jsonl: cannot be gone on with (Is a directory)" in ended.stderr
+
+
 def test_a_file_that_changed_is_judged_anew(folders, resound):
     resound("evaluate", *SIDES, *FAST)
     before = rows()

@@ -39,14 +39,17 @@ class Journal:
                 temporary.write_text(json.dumps(self._facts) + "\n", encoding="utf-8")
 
     def _open(self) -> None:
-        with open(self.path, "rb") as file:
-            head, size = file.readline(), self.path.stat().st_size
-            with suppress(ValueError):
-                if json.loads(head) == self._facts:
+        try:
+            with open(self.path, "rb") as file, suppress(ValueError):
+                if json.loads(file.readline()) == self._facts:
                     size = self._read(file)
                     if size < self.path.stat().st_size:  # the last line was cut short
                         os.truncate(self.path, size)
                     return
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be gone on with ({error.strerror}); give another folder with -o"
+            ) from None
         raise OutputError(
             f"{self.path.parent}: holds an evaluation of something else, by another version of resound, or with other "
             "settings; give another folder with -o, or --overwrite to begin it anew"
