@@ -50,7 +50,7 @@ def comparison_page(comparison: Comparison) -> str:
 HOW = (
     "Differences are of the same recordings, positive where the second system is better. Intervals by the expanded "
     "percentile bootstrap; p by Wilcoxon's signed-rank test, two-sided, corrected by Holm for all tests on this page; "
-    "files needed: to find a difference of that size in 4 of 5 experiments."
+    "files needed: to find a difference of that size in 4 of 5 experiments, by one test at the 5 % level."
 )
 
 NO_SOUND = (
