@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 
 from evaluation.chromium import Browser
 from evaluation.folders import recordings, write_folders
+from resound.evaluation.compare import Pairing, sentence
 from resound.evaluation.evaluate import Asked, evaluate
+from resound.evaluation.statistics import paired
 from resound.evaluation.writing import write_results
 
 N = 8
@@ -96,6 +100,50 @@ def test_what_was_judged_on_other_inputs_is_not_compared(judged, resound):
 def test_what_cannot_be_compared_is_one_line(judged, resound, words, error):
     ended = resound("compare", *words)
     assert ended.status == 1 and error in ended.stderr and ended.stderr.count("\n") == 1
+
+
+def copied(judged, name, change):
+    """Write a copy of an evaluation, one of its files changed."""
+    shutil.copytree(judged / "results" / "b", judged / "results" / name)
+    change(judged / "results" / name)
+
+
+def test_an_evaluation_cut_short_is_not_compared(judged, resound):
+    copied(judged, "short", lambda folder: os.truncate(folder / "results.csv", 500))
+    ended = resound("compare", "results/a", "results/short")
+    assert ended.status == 1 and "is missing, broken or of another program" in ended.stderr
+
+
+def test_a_journal_that_is_broken_only_takes_the_sound(judged, resound):
+    copied(judged, "broken", lambda folder: (folder / "rows.jsonl").write_text("{}\n[1, 2]\n"))
+    assert resound("compare", "results/a", "results/broken").status == 0
+    assert "There is no sound to compare" in Path("comparison/a-broken/comparison.html").read_text()
+
+
+def test_sound_is_found_from_any_folder(judged, resound, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    resound("compare", str(judged / "results" / "a"), str(judged / "results" / "b"), "-o", "out")
+    assert "class='trial'" in Path("out/comparison.html").read_text()
+
+
+def test_a_metric_asked_for_twice_is_one_test(judged, resound):
+    resound("compare", "results/a", "results/b", "--metrics", "si_sdr,SI_SDR", "-o", "twice")
+    assert len(json.loads(Path("twice/comparison.json").read_text())["differences"]) == 1
+
+
+def test_inputs_that_nobody_could_check_are_told(judged, resound):
+    asked = Asked(Path("degraded"), (Path("a"),), (Path("clean"),), metrics=("si_sdr",), baselines=())
+    write_results(evaluate(asked, Path("results/bare"), n_jobs=1).result, Path("results/bare"))
+    ended = resound("compare", "results/bare", "results/b")
+    assert "note: bare: was judged without the unprocessed input" in ended.stdout
+
+
+def test_test_and_mean_that_disagree_name_no_winner():
+    spread = np.arange(120) * 1e-3
+    found = paired(np.r_[0.1 + spread[:100], -5 - spread[:20]])
+    assert found.mean < 0 < found.n_better - found.n_worse and found.p < 0.001 and not found.is_told_apart
+    told = sentence(Pairing("si_sdr", "a", "b", found), 1)
+    assert "cannot be told apart with 120 files" in told and "the test and the mean do not agree" in told
 
 
 def test_a_run_that_was_not_judged_is_told_how_to(judged, resound):

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from evaluation.folders import RATE, SIDES, changed, recordings, write_folders
+from resound.evaluation.result import Evaluation
 
 FAST = ("--metrics", "si_sdr,snr,lsd", "--baselines", "unprocessed")
 
@@ -88,6 +89,20 @@ def test_a_run_that_was_stopped_goes_on(folders, resound, monkeypatch):
     assert ended.status == 0 and "goes on: 2 of 4 are judged already" in ended.stderr and len(rows()) == 4
 
 
+def test_a_row_of_another_kind_ends_what_is_used_again(folders, resound):
+    resound("evaluate", *SIDES, *FAST)
+    lines = (folders / "out" / "rows.jsonl").read_text().splitlines(keepends=True)
+    (folders / "out" / "rows.jsonl").write_text("".join([*lines[:3], "[1, 2]\n", lines[4]]))
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 0 and "goes on: 2 of 4 are judged already" in ended.stderr and len(rows()) == 4
+
+
+def test_rows_that_cannot_be_read_are_one_line(folders, resound):
+    (folders / "out" / "rows.jsonl").mkdir(parents=True)
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1 and "rows.jsonl: cannot be gone on with (Is a directory)" in ended.stderr
+
+
 def test_a_file_that_changed_is_judged_anew(folders, resound):
     resound("evaluate", *SIDES, *FAST)
     before = rows()
@@ -126,7 +141,7 @@ def test_no_name_in_common_is_one_line(folders, resound):
 def test_a_hop_of_difference_is_cut_and_said(folders, resound):
     changed("enhanced/take1.wav", lambda sound: sound[:-100])
     ended = resound("evaluate", *SIDES, *FAST)
-    assert ended.status == 0 and "note: cut: 1 recording" in ended.stdout
+    assert ended.status == 0 and "note: sides cut to one length: 1 recording" in ended.stdout
     assert float(rows()[1]["snr_i"]) == pytest.approx(6.02, abs=0.05)
 
 
@@ -153,13 +168,21 @@ def test_a_silent_output_is_the_worst_and_a_silent_reference_has_no_answer(folde
     changed("clean/take1.wav", np.zeros_like)
     ended = resound("evaluate", *SIDES, *FAST)
     assert float(rows()[0]["si_sdr"]) == -100 and rows()[1]["si_sdr"] == ""
-    assert "SI-SDR has no value for 1 output: the reference is silent" in ended.stdout
+    assert "SI-SDR, SNR, LSD have no value for 1 output: the reference is silent" in ended.stdout
+
+
+def test_nothing_improves_on_a_silent_input(folders, resound):
+    changed("degraded/take1.wav", np.zeros_like)
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 0 and "note: silent input, so no improvement: 1 recording" in ended.stdout
+    assert rows()[1]["si_sdr"] != "" and rows()[1]["si_sdr_i"] == rows()[1]["si_sdr_unprocessed"] == ""
+    assert results()["improvement"]["unprocessed"]["si_sdr"]["mean"] == pytest.approx(6.02, abs=0.05)
 
 
 def test_an_output_that_is_not_finite_is_counted(folders, resound):
     changed("enhanced/take2.wav", lambda sound: np.where(np.arange(len(sound)) == 5, np.nan, sound))
     ended = resound("evaluate", *SIDES, *FAST)
-    assert "SI-SDR has no value for 1 output: the output has samples that are not finite" in ended.stdout
+    assert "SI-SDR, SNR, LSD have no value for 1 output: the output has samples that are not finite" in ended.stdout
     told = results()
     assert told["missing"]["si_sdr"] == {"the output has samples that are not finite": 1}
     assert told["overall"]["enhanced"]["si_sdr"]["n_nan"] == 1
@@ -168,7 +191,7 @@ def test_an_output_that_is_not_finite_is_counted(folders, resound):
 def test_nan_in_the_input_is_an_error_of_that_file(folders, resound):
     changed("degraded/take2.wav", lambda sound: np.where(np.arange(len(sound)) == 5, np.nan, sound))
     ended = resound("evaluate", *SIDES, *FAST)
-    assert ended.status == 1 and "take2.wav: 1 sample are not finite" in ended.stdout
+    assert ended.status == 1 and "take2.wav: 1 sample is not finite" in ended.stdout
 
 
 def test_speech_free_recordings_have_no_pesq_and_say_why(here, resound):
@@ -222,6 +245,73 @@ def test_groups_come_from_a_table(folders, resound):
     assert rows()[3]["speaker"] == "ben"
 
 
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("path,speaker\n,ann\ntake0.wav,bob\n", None),
+        ("name,speaker\ntake0," + "x" * 200_000, "is no CSV that can be read (field larger than field limit"),
+        ("foo,bar\n1,2\n", "needs a column 'name' and one of speaker"),
+    ],
+)
+def test_a_strange_table_is_one_line(folders, resound, text, error):
+    (folders / "about.csv").write_text(text)
+    ended = resound("evaluate", *SIDES, *FAST, "--about", "about.csv")
+    if error is None:
+        assert ended.status == 0 and [row["speaker"] for row in rows()] == ["bob", "", "", ""]
+    else:
+        assert ended.status == 1 and error in ended.stderr and ended.stderr.count("\n") == 1
+
+
+def test_a_name_of_its_own_goes_before_one_without_suffix(folders, resound):
+    (folders / "about.csv").write_text("name,speaker\ntake0,ann\ntake0.b,ben\n")
+    resound("evaluate", *SIDES, *FAST, "--about", "about.csv")
+    assert rows()[0]["speaker"] == "ann"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("loss.kind=l1",), "setting 'loss.kind=l1' is for a split, and files are given"),
+        (("--count", "3"), "--count is for a split, and files are given"),
+    ],
+)
+def test_what_files_have_no_use_for_is_refused(folders, resound, words, error):
+    ended = resound("evaluate", *SIDES, *FAST, *words)
+    assert ended.status == 1 and error in ended.stderr
+
+
+def test_sound_is_not_kept_over_the_recordings(folders, resound):
+    words = ("--model", "classic", "--degraded", "enhanced", "--clean", "clean", "-o", ".", "--overwrite")
+    ended = resound("evaluate", *words, "--save-audio", *FAST)
+    assert ended.status == 1 and "would write over the recordings in enhanced" in ended.stderr
+
+
+def test_one_voice_given_twice_is_refused(folders, resound):
+    places = ("--degraded", "degraded", "--clean", "clean", "--clean", "clean")
+    ended = resound("evaluate", *places, "--enhanced", "enhanced", "--enhanced", "enhanced", "-o", "out")
+    assert ended.status == 1 and "--enhanced and --enhanced: are the same files" in ended.stderr
+
+
+def test_quieter_pauses_are_not_called_better(here, resound):
+    sides = recordings(2, 4.0)
+    write_folders({"degraded": sides["degraded"], "enhanced": [1e-3 * sound for sound in sides["degraded"]]})
+    ended = resound("evaluate", "--degraded", "degraded", "--enhanced", "enhanced", "-o", "out", "-j", "1")
+    assert "quieter in pauses on 2; +60.0 dB noise fall" in ended.stdout and "better" not in ended.stdout
+
+
+def test_what_gets_worse_is_told_beside_what_gets_better():
+    rng = np.random.default_rng(0)
+    scores = {
+        "unprocessed": {"si_sdr": np.zeros(8), "stoi": np.full(8, 0.9), "level_db": np.zeros(8)},
+        "enhanced": {"si_sdr": 3 + rng.random(8), "stoi": 0.8 + 0.05 * rng.random(8), "level_db": np.full(8, -2.0)},
+    }
+    empty = {"labels": {}, "errors": {}, "missing": {}, "notes": [], "left_out": {}}
+    names = [f"take{number}" for number in range(8)]
+    result = Evaluation("mine", names, scores, seconds=np.ones(8), sample_rates=[RATE] * 8, **empty)
+    assert result.verdict.startswith("better than the unprocessed input on 8 of 8 files; +3.")
+    assert "; but worse in STOI (-0.07" in result.verdict and "level" not in result.verdict.partition("worse")[2][:20]
+
+
 def test_without_clean_there_are_noise_and_level(here, resound):
     sides = recordings(3, 4.0)
     write_folders({side: sides[side] for side in ("degraded", "enhanced")})
@@ -255,3 +345,9 @@ def test_a_model_is_judged_with_its_cost_and_kept(folders, resound):
     cost = results()["cost"]
     assert cost["real_time_factor"] > 0 and cost["peak_memory_mb"] > 20
     assert soundfile.info("out/enhanced/take0.wav").subtype == "PCM_24"
+    (folders / "out" / "enhanced" / "take2.wav").unlink()
+    again = resound(
+        "evaluate", "--model", "classic", "--clean", "clean", "--degraded", "degraded", "-o", "out", "-j", "1",
+        "--save-audio", *FAST,
+    )  # fmt: skip
+    assert "goes on: 3 of 4" in again.stderr and (folders / "out" / "enhanced" / "take2.wav").exists()

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from evaluation.chromium import Browser
-from evaluation.folders import SIDES, recordings, write_folders
+from evaluation.folders import SIDES, changed, recordings, write_folders
 from resound.evaluation.evaluate import Asked, evaluate
 from resound.evaluation.report import write_all
 
@@ -60,6 +60,8 @@ def test_players_switch_at_the_same_position_and_the_table_sorts(evaluated):
             f"new Promise((done) => setTimeout(() => done({first}.player.sources.map((s) => s.gain.gain.value)), 200))"
         )
         assert [gain > 0.01 for gain in gains] == [False, False, True, False]
+        degraded, enhanced, removed = (f"{first}.player.buffers[{n}].getChannelData(0)" for n in (0, 1, 3))
+        assert browser.run(f"{removed}.every((value, i) => value === Math.fround({degraded}[i] - {enhanced}[i]))")
         browser.run("document.querySelectorAll('.controls')[1].querySelector('.play').click()")
         browser.wait(f"{first}.dataset.state === 'paused'")  # one at a time
 
@@ -82,7 +84,8 @@ def test_versions_are_heard_at_one_loudness(evaluated):
     data = json.loads(page.partition("id='data'>")[2].partition("</script>")[0])
     for take in data["takes"]:
         levels = {}
-        for version in take["versions"]:
+        assert take["versions"][-1]["difference_of"] == ["degraded", "enhanced"]
+        for version in take["versions"][:-1]:
             sound = soundfile.read(io.BytesIO(base64.b64decode(version["audio"])))[0]
             assert np.abs(sound).max() * 10 ** (version["gain_db"] / 20) <= 1.0
             levels[version["key"]] = 10 * np.log10(np.mean(sound**2)) + version["gain_db"]
@@ -93,5 +96,30 @@ def test_file_names_are_text_not_html(here, resound):
     write_folders(recordings(2))
     for side in ("clean", "degraded", "enhanced"):
         Path(side, "take0.wav").rename(Path(side, "<img src=x onerror=alert(1)>.wav"))
+        Path(side, "take1.wav").rename(Path(side, "a [b](c)\n#1%.wav"))
     assert resound("evaluate", *SIDES, "--metrics", "si_sdr", "--baselines", "unprocessed").status == 0
     assert "<img src=x" not in Path("out/report.html").read_text()
+    text = Path("out/highlights.md").read_text()
+    assert "### \\<img src=x onerror=alert(1)\\>" in text and "### a \\[b\\](c)\\\\n\\#1%" in text
+    pictures = re.findall(r"\]\((pictures/[^)]+)\)", text)
+    assert len(pictures) == 2 and all(
+        Path("out", name).exists() and re.fullmatch(r"[\w./-]+", name) for name in pictures
+    )
+
+
+def test_outputs_that_are_far_too_loud_are_drawn_without_a_warning(here, resound):
+    write_folders(recordings(1))
+    changed("enhanced/take0.wav", lambda sound: 1e30 * sound)
+    assert resound("evaluate", *SIDES, "--metrics", "si_sdr", "--baselines", "unprocessed").stderr == ""
+
+
+def test_pages_fit_a_telephone(here, resound):
+    write_folders(recordings(2))
+    for side in ("clean", "degraded", "enhanced"):
+        Path(side, "take0.wav").rename(Path(side, "x" * 200 + ".wav"))
+    resound("evaluate", *SIDES, "--metrics", "si_sdr,lsd,snr", "--baselines", "unprocessed,silence")
+    with Browser(here / "out" / "report.html", width=400) as browser:
+        browser.wait("document.body?.dataset.ready === 'yes'")
+        assert browser.run("document.documentElement.scrollWidth") == 400
+        loaded = "[...document.querySelectorAll('.take img')].map((image) => image.naturalWidth)"
+        assert browser.run(loaded) == [1500, 1500]

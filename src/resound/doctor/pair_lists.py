@@ -103,7 +103,7 @@ def _of_lines(text: str, place: Path, _: str) -> dict[str, str]:
 
 def _of_csv(text: str, place: Path, side: str) -> dict[str, str]:
     """Return the files of a side's column; a row's key is its id, or its number where the list holds both sides."""
-    rows = list(csv.DictReader(text.splitlines()))
+    rows = csv_rows(text, place)
     columns = {name.strip().lower(): name for name in (rows[0] if rows else {}) if name}
     own = next((columns[name] for name in SIDE_COLUMNS[side] if name in columns), None)
     column = own or next((columns[name] for name in PATH_COLUMNS if name in columns), None)
@@ -119,6 +119,14 @@ def _of_csv(text: str, place: Path, side: str) -> dict[str, str]:
         if file:
             found[row[key] if key else f"row {number}" if own else Path(file).stem] = file
     return found
+
+
+def csv_rows(text: str, place: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV by the names in its first row.  Raises `InputError`."""
+    try:
+        return list(csv.DictReader(text.splitlines()))
+    except csv.Error as error:
+        raise InputError(f"{place}: is no CSV that can be read ({error}); write it again") from None
 
 
 def _beside(place: Path, file: str) -> Path:

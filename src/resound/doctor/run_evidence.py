@@ -129,10 +129,18 @@ class Table:
         rows = lines.split("\n")
         if not self._names:
             self._names = rows.pop(0).split(",")
+            if "step" not in self._names:
+                raise ValueError("it has no column 'step'")
             self._rows = np.empty((0, len(self._names)))
         if rows:
-            new = np.array([[float(cell or "nan") for cell in row.split(",")] for row in rows])
-            self._rows = np.concatenate([self._rows, new.reshape(len(rows), len(self._names))])
+            cells = [row.split(",") for row in rows]
+            odd = next((row for row in cells if len(row) != len(self._names)), None)
+            if odd:
+                raise ValueError(f"a row begins {odd[0]!r} and has {len(odd)} columns, not {len(self._names)}")
+            new = np.array([[float(cell or "nan") for cell in row] for row in cells])
+            if not np.isfinite(new[:, self._names.index("step")]).all():
+                raise ValueError("a step is no number")
+            self._rows = np.concatenate([self._rows, new])
 
 
 class RunReader:
@@ -174,6 +182,7 @@ def _check_settings(evidence: RunEvidence, path: Path) -> None:
     """Raise `InputError` for settings that no training can have had, as after editing by hand."""
     try:
         _ = evidence.measure, evidence.progress, evidence.steps_per_epoch
+        _ = float(evidence.setting("optimiser.clip_norm") or 0)
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path}: is no plan of a run ({error!r:.80}); restore it as 'resound train' wrote it"

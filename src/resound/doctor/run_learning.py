@@ -10,6 +10,7 @@ from resound.doctor.finding import Finding
 from resound.doctor.run_evidence import RunEvidence, median
 from resound.doctor.settings import Thresholds
 
+LEAST_RATE = 1e-9  # moves no weight; schedules may end at 0
 DECIBEL_LOSSES = ("snr", "si_sdr")  # whose negative is a metric of the same name
 
 
@@ -68,6 +69,7 @@ def exploding_or_vanishing(run: RunEvidence, thresholds: Thresholds) -> Found:
 def rate_too_small(run: RunEvidence, thresholds: Thresholds) -> Found:
     """RUN06: the learning rate is too small to matter."""
     limits, rates = thresholds.run, run.steps.get("lr", np.empty(0))
+    rates = rates[np.isfinite(rates)]
     if len(rates) < limits.least_steps:
         return None
     top = int(np.argmax(rates))
@@ -75,11 +77,12 @@ def rate_too_small(run: RunEvidence, thresholds: Thresholds) -> Found:
     share = float(np.sum(rates[top:] <= limits.rate_ratio * peak * 1.01)) / len(rates)  # not those of the warm-up
     if share > limits.rate_share:
         steps = round(share * run.last_step)
+        fall = peak / max(last, LEAST_RATE)
         return Finding(
             "RUN06", "warning",
-            f"the rate is down by {peak / last:,.0f}x (from {peak:.3g} to {last:.3g}), and was too small to matter for "
+            f"the rate is down by {fall:,.0f}x (from {peak:.3g} to {last:.3g}), and was too small to matter for "
             f"{run.long(steps)}, {share:.0%} of the run",
-            round(peak / last), round(1 / limits.rate_ratio),
+            round(fall), round(1 / limits.rate_ratio),
             "end the run there, or give the schedule a floor, a longer patience and a least_gain above the noise of "
             "validation (schedule.floor, .patience, .least_gain)",
             run.where,

@@ -78,10 +78,10 @@ class Loader:
         sides, cut = _of_one_length(sides, rate)
         whole = {side: np.concatenate(sounds) for side, sounds in sides.items()}
         reference = whole.get("clean", whole["degraded"])
-        whole["degraded"] = _fitted(case, whole["degraded"], reference, "degraded", separates)
+        whole["degraded"] = _fitted(whole["degraded"], reference, "degraded", separates)
         estimate = whole.get("enhanced")
         if estimate is not None:
-            estimate = _fitted(case, estimate, reference, "enhanced", separates)
+            estimate = _fitted(estimate, reference, "enhanced", separates)
         example = Example(
             whole["degraded"], reference, rate, rate / 2, case.about.get("domain", ""),
             recipe=dict(case.about), task="separate" if separates else "enhance",
@@ -105,7 +105,7 @@ def _read(path: Path, side: str) -> tuple[Audio, int]:
         raise InputError(f"{path}: holds no samples; make it again")
     n_bad = int(np.count_nonzero(~np.isfinite(audio)))
     if n_bad and side != "enhanced":
-        raise InputError(f"{path}: {counted(n_bad, 'sample')} are not finite; make it again")
+        raise InputError(f"{path}: {counted(n_bad, 'sample is', 'samples are')} not finite; make it again")
     return audio, int(rate)
 
 
@@ -123,11 +123,11 @@ def _of_one_length(sides: dict[str, list[Audio]], rate: int) -> tuple[dict[str, 
             f"sides differ in length by {longest - shortest} samples ({told}); more than {1000 * HOP_SECONDS:.0f} ms "
             "is no rounding: cut them together, or look whether they are the same recording"
         )
-    cut = [f"cut by {longest - shortest} samples to one length"] if longest > shortest else []
+    cut = [f"sides cut to one length by {longest - shortest} samples"] if longest > shortest else []
     return {side: [audio[:, :shortest] for audio in sounds] for side, sounds in sides.items()}, cut
 
 
-def _fitted(case: Case, audio: Audio, reference: Audio, side: str, separates: bool) -> Audio:
+def _fitted(audio: Audio, reference: Audio, side: str, separates: bool) -> Audio:
     """Return a side with as many channels as the reference.  Raises `InputError` where that is no copying."""
     if separates and side == "degraded":
         return audio.mean(axis=0, keepdims=True)
@@ -136,7 +136,7 @@ def _fitted(case: Case, audio: Audio, reference: Audio, side: str, separates: bo
     if len(audio) == 1 and side == "degraded":
         return with_channels(audio, len(reference))
     what = "voices" if separates else "channels"
-    raise InputError(f"{case.name}: {side} has {len(audio)} {what}, clean {len(reference)}; give as many on both sides")
+    raise InputError(f"{side} has {len(audio)} {what}, clean {len(reference)}; give as many on both sides")
 
 
 def cases_of_cache(examples: CachedExamples, describe: Any) -> Sequence[Case]:

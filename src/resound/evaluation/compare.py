@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from resound.evaluation.writing import CSV, JSON
 from resound.judging.summary import Statistics, finite, statistics_of
 
 SAME_INPUT = 0.01  # of a metric of the input, within which two evaluations had the same input
+INPUT_KEYS = ("si_sdr_unprocessed", "snr_unprocessed", "lsd_unprocessed")  # columns by which that is checked
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class System:
     folder: Path
     metrics: tuple[str, ...]
     rows: dict[str, dict[str, float]]  # by recording and column
+
+    def knows(self, key: str) -> bool:
+        """Whether any recording has a value in a column."""
+        return any(key in row for row in self.rows.values())
 
     def column(self, key: str, names: Sequence[str]) -> NDArray[np.float64]:
         """Return a column of ``results.csv`` for recordings, NaN where there is no value."""
@@ -149,25 +155,28 @@ def read_system(folder: Path) -> System:
     try:
         told = json.loads((place / JSON).read_text(encoding="utf-8"))
         with open(place / CSV, encoding="utf-8", newline="") as file:
-            rows = {row["name"]: _numbers(row) for row in csv.DictReader(file) if not row.get("error")}
+            table = list(csv.DictReader(file))
+        rows = {row["name"]: _numbers(row) for row in table if not row.get("error")}
+        is_whole = len(table) == told["n_files"]
         metrics = tuple(name for name in told["overall"].get("enhanced", {}) if name in METRICS)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error):
+        is_whole = False
+    if not is_whole:
         raise InputError(
             f"{place}: {JSON} or {CSV} is missing, broken or of another program; judge it again with 'resound evaluate'"
-        ) from None
+        )
     if not rows or not metrics:
         raise InputError(f"{place}: no recording there could be judged; look at its results")
     return System(folder.name or str(folder.resolve().name), place, metrics, rows)
 
 
 def _numbers(row: dict[str, str]) -> dict[str, float]:
+    """Return the cells of a row that are numbers."""
     found = {}
     for key, text in row.items():
-        try:
+        with suppress(TypeError, ValueError):
             found[key] = float(text)
-        except (TypeError, ValueError):
-            continue
-    return found
+    return {key: value for key, value in found.items() if math.isfinite(value)}
 
 
 def _named(systems: Sequence[System]) -> list[System]:
@@ -184,7 +193,7 @@ def _named(systems: Sequence[System]) -> list[System]:
 def _metrics(systems: Sequence[System], asked: Sequence[str]) -> list[str]:
     """Return the metrics that all systems have, or those of them that were asked for.  Raises `ConfigError`."""
     common = [name for name in systems[0].metrics if all(name in each.metrics for each in systems)]
-    words = [word.strip() for text in asked for word in text.split(",") if word.strip()]
+    words = list(dict.fromkeys(word.strip().lower() for text in asked for word in text.split(",") if word.strip()))
     unknown = next((word for word in words if word not in common), None)
     if unknown is not None:
         raise ConfigError(
@@ -197,16 +206,13 @@ def _metrics(systems: Sequence[System], asked: Sequence[str]) -> list[str]:
 
 def _check_same_inputs(systems: Sequence[System], names: Sequence[str]) -> None:
     """Raise `InputError` where recordings of one name had other inputs: such figures cannot be compared."""
-    keys = [
-        key for key in ("si_sdr_unprocessed", "snr_unprocessed", "lsd_unprocessed") if key in systems[0].rows[names[0]]
-    ]
-    first = systems[0]
-    for other in systems[1:]:
-        for key in keys:
-            apart = np.abs(first.column(key, names) - other.column(key, names))
+    for first, other in itertools.combinations(systems, 2):
+        for key in (key for key in INPUT_KEYS if first.knows(key) and other.knows(key)):
+            before, after = first.column(key, names), other.column(key, names)
+            apart = np.where(np.isnan(before) != np.isnan(after), np.inf, np.abs(before - after))
             if np.any(apart > SAME_INPUT):
                 index = int(np.nanargmax(apart))
-                values = [number(each.rows[names[index]][key], 2) for each in (first, other)]
+                values = [number(float(each[index]), 2) for each in (before, after)]
                 raise InputError(
                     f"{first.folder} and {other.folder}: were judged on other inputs ({names[index]}: "
                     f"{METRICS[key.removesuffix('_unprocessed')].measure.title} of the input {values[0]} and "
@@ -219,6 +225,11 @@ def _notes(systems: Sequence[System], names: Sequence[str]) -> list[str]:
         f"{system.name}: {counted(len(system.rows) - len(names), 'recording')} that others lack, left out"
         for system in systems
         if len(system.rows) > len(names)
+    ]
+    notes += [
+        f"{system.name}: was judged without the unprocessed input, so nobody has checked that its inputs were the same"
+        for system in systems
+        if not any(map(system.knows, INPUT_KEYS))
     ]
     if len(names) == 1:
         notes.append("one recording gives no interval and no test")
@@ -240,6 +251,8 @@ def sentence(pairing: Pairing, n_tests: int) -> str:
     unit = f" {measure.unit}" if measure.unit else ""
     if found.n == 1:
         return f"{second} is {signed(found.mean, measure.digits + 1)}{unit} {measure.title} beside {first} on one file"
+    if not found.is_told_apart and max(abs(found.low), abs(found.high)) < 0.05 * 10.0**-measure.digits:
+        return f"{first} and {second}: no difference that {measure.title} shows, on {counted(found.n, 'file')}"
     digits = _digits(found, measure.digits)
     spread = f"95 % interval {number(found.low, digits)} to {number(found.high, digits)}"
     told = f"{signed(found.mean, digits)}{unit} {measure.title}, {spread}"
@@ -249,14 +262,22 @@ def sentence(pairing: Pairing, n_tests: int) -> str:
         if found.mean < 0:
             told = _turned(found, digits, unit, measure.title)
         return f"{better} is better than {worse} on {n} of {counted(found.n, 'file')}: {told}, {p}"
-    needed = (
-        f"about {found.n_needed:,} files would be needed to tell a difference of that size"
-        if found.n_needed
-        else "no number of files up to a million would tell a difference of that size"
-    )
-    if found.n_needed and found.n_needed <= found.n:
-        needed = "the differences are uneven: more files would tell"
-    return f"{first} and {second} cannot be told apart with {counted(found.n, 'file')}: {second} {told}, {p}; {needed}"
+    apart = f"{first} and {second} cannot be told apart with {counted(found.n, 'file')}: {second} {told}, {p}"
+    return f"{apart}; {_what_it_takes(found)}"
+
+
+def _what_it_takes(found: Difference) -> str:
+    """Return in words what would tell systems apart that are not."""
+    if found.is_contradictory:
+        return (
+            f"better on {found.n_better}, worse on {found.n_worse}: a few large differences decide the mean, so the "
+            "test and the mean do not agree"
+        )
+    if not found.n_needed:
+        return "no number of files up to a million would tell a difference of that size"
+    if found.n_needed <= found.n:
+        return "the differences are uneven: more files would tell"
+    return f"about {found.n_needed:,} files would be needed to tell a difference of that size"
 
 
 def _turned(found: Difference, digits: int, unit: str, title: str) -> str:

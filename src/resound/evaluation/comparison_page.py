@@ -18,6 +18,7 @@ from resound.evaluation.measures import METRICS, title_of
 from resound.evaluation.pages import escaped, notes_of, page, section, table
 from resound.evaluation.sounds import Take, for_player, shortened
 from resound.evaluation.words import number, signed
+from resound.evaluation.writing import AUDIO
 
 SCRIPTS = ("players.js", "charts.js", "abx.js")
 N_TAKES = 8  # that are listened to, drawn by the seed
@@ -49,7 +50,12 @@ def comparison_page(comparison: Comparison) -> str:
 HOW = (
     "Differences are of the same recordings, positive where the second system is better. Intervals by the "
     "bootstrap; p by Wilcoxon's signed-rank test, two-sided, corrected by Holm for all tests on this page; "
-    "files needed: to find a difference of that size in 4 of 5 experiments."
+    "files needed: to find a difference of that size in 4 of 5 experiments, by one test at the 5 % level."
+)
+
+NO_SOUND = (
+    "There is no sound to compare, or it is no longer where it was: judge finished outputs (--enhanced), or a model "
+    "with --save-audio."
 )
 
 
@@ -59,7 +65,8 @@ def _means(comparison: Comparison) -> str:
         measure = METRICS[metric].measure
         means = [comparison.statistics(system.name, metric) for system in comparison.systems]
         badness = [measure.badness(round(each.mean, measure.digits)) for each in means]
-        best = min((value for value in badness if not math.isnan(value)), default=math.nan)
+        known = [value for value in badness if not math.isnan(value)]
+        best = min(known) if len(set(known)) > 1 else math.nan
         cells = [
             ("*" if value == best else "")
             + number(each.mean, measure.digits)
@@ -127,9 +134,7 @@ def _scatters(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _listening(comparison: Comparison, takes: Sequence[dict[str, Any]]) -> str:
     if not takes:
-        return notes_of(
-            ["There is no sound to compare: judge finished outputs (--enhanced), or a model with --save-audio."]
-        )
+        return notes_of([NO_SOUND])
     names = " and ".join(escaped(system.name) for system in comparison.systems[:2])
     tools = (
         f"<p class='note'>A and B are {names}, in an order that is drawn anew for each trial; X is one of them. "
@@ -170,12 +175,17 @@ def _outputs(system: System, names: set[str]) -> dict[str, Path]:
             next(lines)
             for line in lines:
                 told = json.loads(line)
-                paths = told.get("files", {}).get("enhanced", [])
-                if told.get("name") in names and paths:
-                    found[told["name"]] = Path(paths[0])
-    except (OSError, ValueError, StopIteration):
+                if told["name"] in names and (paths := told.get("files", {}).get("enhanced")):
+                    found[told["name"]] = _where_it_is(system.folder, told["name"], Path(paths[0]))
+    except (OSError, ValueError, StopIteration, KeyError, TypeError, AttributeError):  # of a journal cut short
         return found
     return found
+
+
+def _where_it_is(folder: Path, name: str, file: Path) -> Path:
+    """Return where an output lies, also where the evaluation that kept it was moved."""
+    kept = folder / AUDIO / Path(name).parent / file.name
+    return kept if kept.is_file() and not file.is_file() else file
 
 
 def _take(name: str, systems: tuple[str, str], paths: Sequence[Path | None]) -> Take | None:

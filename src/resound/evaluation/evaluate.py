@@ -32,6 +32,7 @@ from resound.evaluation.models import check_fits, found
 from resound.evaluation.result import Evaluation, Gathered
 from resound.evaluation.scoring import Scorer, Task
 from resound.evaluation.words import REFERENCES, left_out_notes
+from resound.evaluation.writing import AUDIO
 from resound.inference.workers import count_of_jobs, held_signals, map_in_order
 from resound.judging.baselines import BASELINES, baselines_for
 from resound.mixing.identity import code_of, hash_of
@@ -122,7 +123,7 @@ def evaluate(
         findings=[*references.result(), *looked, *_of_run(asked.model)],
         n_looked_at=n_looked_at,
         cost=cost,
-        settings={key: value for key, value in _plain(asdict(asked)).items() if value not in (None, [], ())},
+        settings=_settings(asked),
     )
     return Evaluated(result, cases, task)
 
@@ -140,6 +141,13 @@ def check(asked: Asked) -> None:
         raise ConfigError("--clean is given without --degraded; give --degraded DIR as well")
     if asked.config and (asked.degraded or asked.enhanced):
         raise ConfigError("both a split (--config) and files are given; leave out either")
+    if asked.degraded and (asked.overrides or asked.n_examples):
+        what = f"setting {asked.overrides[0]!r}" if asked.overrides else "--count"
+        raise ConfigError(
+            f"{what} is for a split, and files are given; leave it out, or give --config instead of the files"
+        )
+    if asked.about and asked.degraded is None:
+        raise ConfigError("--about is for files, and a split is judged, which knows its own; leave it out")
     if asked.rate is not None and not 4000 <= asked.rate <= 192000:
         raise ConfigError(f"rate is {asked.rate} Hz; give 4000 to 192000")
     unknown = [name for name in asked.baselines if name not in BASELINES]
@@ -252,7 +260,10 @@ def _task(asked: Asked, cases: Sequence[Case], output: Path | None) -> Task:
     n_sources = max(len(cases[0].clean), len(cases[0].enhanced), 1)
     if model and cases[0].cache is None:
         check_fits(model, n_sources)
-    folder = output / "enhanced" if output and asked.save_audio else None
+    folder = output / AUDIO if output and asked.save_audio else None
+    inputs = [path for case in cases for path in (case.degraded, *case.clean) if path]
+    if folder and any(folder.resolve() in path.resolve().parents for path in inputs):
+        raise ConfigError(f"--save-audio would write over the recordings in {folder}; give another folder with -o")
     return Task((), (), model, asked.rate, folder, n_sources)
 
 
@@ -316,6 +327,13 @@ def _said(gathered: Gathered, metrics: Sequence[str]) -> list[str]:
             titles = [METRICS[name].measure.title for name, own in resampled.items() if own == other]
             said.append(f"{', '.join(titles)}: computed at {other} Hz, resampled from {rate} Hz")
     return said
+
+
+def _settings(asked: Asked) -> dict[str, Any]:
+    """Return what was asked for and is not left at nothing, as plain JSON."""
+    return {
+        key: value for key, value in _plain(asdict(asked)).items() if key != "looks" and value not in (None, [], False)
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from resound.audio.atomic import discard
-from resound.errors import ResoundError
+from resound.audio.atomic import discard, shortened
+from resound.errors import ResoundError, one_line
 from resound.evaluation.evaluate import Evaluated
 from resound.evaluation.measures import METRICS, title_of
 from resound.evaluation.pictures import picture_of, write_picture
@@ -37,7 +37,8 @@ class Highlight:
     @property
     def picture(self) -> str:
         """The name of its picture: ``best-1-p232_005``."""
-        return f"{self.kind}-{self.place}-{Path(self.name).name}"
+        plain = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in Path(self.name).name)
+        return f"{self.kind}-{self.place}-{shortened(plain, 100)}"
 
 
 def chosen(result: Evaluation) -> list[Highlight]:
@@ -104,15 +105,19 @@ def with_sounds(
 
 def as_markdown(result: Evaluation, highlights: Sequence[Highlight], pictures: str) -> str:
     """Return ``highlights.md``."""
-    lines = [f"# {result.title}: best and worst", "", f"The output is {result.verdict}."]
+    lines = [f"# {_as_text(result.title)}: best and worst", "", f"Of the output: {result.verdict}."]
     what = "improvement in" if UNPROCESSED in result.scores else ""
     for kind in ("best", "worst"):
         own = [each for each in highlights if each.kind == kind]
         if own:
             lines += ["", f"## {kind.capitalize()} by {what} {title_of(result.main)}".replace("  ", " ")]
         for each in own:
-            lines += ["", f"### {each.name}", "", each.told]
+            lines += ["", f"### {_as_text(each.name)}", "", each.told]
             if each.png:
-                name = each.picture.replace(" ", "%20")
-                lines += ["", f"![Waveforms and spectrograms of {each.name}]({pictures}/{name}.png)"]
+                lines += ["", f"![Waveforms and spectrograms of {_as_text(each.name)}]({pictures}/{each.picture}.png)"]
     return "\n".join(lines) + "\n"
+
+
+def _as_text(name: str) -> str:
+    """Return a name so that Markdown takes none of it for marks or HTML."""
+    return "".join(f"\\{letter}" if letter in "\\`*<>[]!#|" else letter for letter in one_line(name))

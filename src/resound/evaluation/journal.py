@@ -39,17 +39,20 @@ class Journal:
                 temporary.write_text(json.dumps(self._facts) + "\n", encoding="utf-8")
 
     def _open(self) -> None:
-        with open(self.path, "rb") as file:
-            head, size = file.readline(), self.path.stat().st_size
-            with suppress(ValueError):
-                if json.loads(head) == self._facts:
+        try:
+            with open(self.path, "rb") as file, suppress(ValueError):
+                if json.loads(file.readline()) == self._facts:
                     size = self._read(file)
                     if size < self.path.stat().st_size:  # the last line was cut short
                         os.truncate(self.path, size)
                     return
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be gone on with ({error.strerror}); give another folder with -o"
+            ) from None
         raise OutputError(
-            f"{self.path.parent}: holds an evaluation of something else, or with other settings; give another folder "
-            "with -o, or --overwrite to begin it anew"
+            f"{self.path.parent}: holds an evaluation of something else, by another version of resound, or with other "
+            "settings; give another folder with -o, or --overwrite to begin it anew"
         )
 
     def _read(self, file: Any) -> int:
@@ -58,19 +61,23 @@ class Journal:
         for line in file:
             try:
                 told = json.loads(line)
-            except ValueError:
+                name, stamp = str(told["name"]), told["stamp"]
+            except (ValueError, TypeError, KeyError):
                 return offset
             if not line.endswith(b"\n"):
                 return offset
-            self._stamps[told["name"]], self.offsets[told["name"]] = told["stamp"], offset
+            self._stamps[name], self.offsets[name] = stamp, offset
             if "error" in told:  # it is tried again
-                self._stamps.pop(told["name"])
+                self._stamps.pop(name)
             offset += len(line)
         return offset
 
     def is_done(self, case: Case) -> bool:
-        """Tell whether there is a row of a case, made from the files as they are now."""
-        return self._stamps.get(case.name) == stamp_of(case)
+        """Tell whether there is a row of a case, made from the files as they are now, and the sound that it kept."""
+        if self._stamps.get(case.name) != stamp_of(case):
+            return False
+        kept = next(self.rows([case.name])).files.get("enhanced", []) if self._facts.get("audio") else []
+        return all(map(os.path.exists, kept))
 
     def add(self, rows: Iterable[tuple[Case, Row]]) -> Iterator[Row]:
         """Write rows as they come, and give them on.  Raises `OutputError`."""

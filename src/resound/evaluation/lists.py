@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 from resound.doctor.output_lists import without_mark
-from resound.doctor.pair_lists import ID_COLUMNS, files_of, without_partner
-from resound.errors import ConfigError, InputError
+from resound.doctor.pair_lists import ID_COLUMNS, csv_rows, files_of, without_partner
+from resound.errors import ConfigError, InputError, counted
 from resound.evaluation.cases import Case
 
 ABOUT = ("speaker", "noise", "snr_db", "domain")
@@ -82,24 +82,23 @@ def _outputs(places: Sequence[Path], inputs: dict[str, Path], n_voices: int) -> 
 
 def _check_not_the_same(cases: Sequence[Case]) -> None:
     """Raise `InputError` where a side is another side itself: its scores would be perfect, and say nothing."""
-    sides = {"degraded": [case.degraded for case in cases]}
-    sides |= {"enhanced": [case.enhanced[0] for case in cases]} if cases[0].enhanced else {}
-    sides |= {"clean": [case.clean[0] for case in cases]} if cases[0].clean else {}
-    resolved = {side: [path.resolve() if path else None for path in paths] for side, paths in sides.items()}
-    names = list(resolved)
-    for number, one in enumerate(names):
-        for other in names[number + 1 :]:
-            if resolved[one] == resolved[other]:
-                raise InputError(f"--{one} and --{other}: are the same files; give the folder of the other side")
+    sides = [("degraded", [case.degraded for case in cases])]
+    sides += [("enhanced", [case.enhanced[voice] for case in cases]) for voice in range(len(cases[0].enhanced))]
+    sides += [("clean", [case.clean[voice] for case in cases]) for voice in range(len(cases[0].clean))]
+    resolved = [(side, [path.resolve() if path else None for path in paths]) for side, paths in sides]
+    for (one, files), (other, others) in itertools.combinations(resolved, 2):
+        if files == others:
+            raise InputError(f"--{one} and --{other}: are the same files; give the folder of the other side")
 
 
 def _table(path: Path) -> dict[str, dict[str, str]]:
     """Return what a CSV says of recordings by their names.  Raises `InputError`."""
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise InputError(f"{path}: cannot be read ({reason}); give a CSV") from None
+    rows = csv_rows(text, path)
     columns = {(name or "").strip().lower(): name for name in (rows[0] if rows else {})}
     key = next((columns[name] for name in (*ID_COLUMNS, "path", "file", "filename") if name in columns), None)
     known = {ALSO.get(name, name): own for name, own in columns.items() if ALSO.get(name, name) in ABOUT}
@@ -109,13 +108,15 @@ def _table(path: Path) -> dict[str, dict[str, str]]:
             f"{path}: needs a column 'name' and one of {', '.join(ABOUT)} (columns there: {there}); name them in the "
             "first row"
         )
-    found = {}
+    whole: dict[str, dict[str, str]] = {}
+    shorter: dict[str, dict[str, str]] = {}  # without folder or suffix; a row of just that name goes before
     for row in rows:
-        told = {name: (row[own] or "").strip() for name, own in known.items()}
-        value = (row[key] or "").strip()
-        for alias in {value, str(Path(value).with_suffix("")) if key not in ID_COLUMNS else value, Path(value).stem}:
-            found[alias] = {name: text for name, text in told.items() if text}
-    return found
+        told = {name: text for name, own in known.items() if (text := (row[own] or "").strip())}
+        path_or_name = Path((row[key] or "").strip())
+        if path_or_name.name:
+            whole[str(path_or_name)] = told
+            shorter |= {path_or_name.stem: told, str(path_or_name.with_suffix("")): told}
+    return shorter | whole
 
 
 def _columns_beside(degraded: Path) -> dict[str, dict[str, str]]:
@@ -137,5 +138,6 @@ def check_places(enhanced: Sequence[Path], clean: Sequence[Path]) -> None:
         )
     if len(enhanced) > 1 and len(clean) != len(enhanced):
         raise ConfigError(
-            f"--enhanced is given {len(enhanced)} times, --clean {len(clean)} times; give --clean once for each voice"
+            f"--enhanced is given {len(enhanced)} times, --clean {counted(len(clean), 'time')}; give --clean once for "
+            "each voice"
         )

@@ -74,7 +74,7 @@ def spectrogram_db(sound: NDArray, sample_rate: int) -> NDArray:
     padded = np.pad(sound.astype(np.float32), (length // 2, length))
     starts = np.linspace(0, max(len(sound) - 1, 0), min(N_COLUMNS, max(1, len(sound) // 32))).astype(int)
     frames = padded[starts[:, None] + np.arange(length)] * hann(length)
-    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
+    power = np.abs(np.fft.rfft(frames, axis=1)).astype(np.float64) ** 2  # an output may be 1e30 times too loud
     edges = np.linspace(0, power.shape[1], min(N_ROWS, power.shape[1]) + 1).astype(int)[:-1]
     means = np.add.reduceat(power, edges, axis=1) / np.diff(edges, append=power.shape[1])
     return 10 * np.log10(means.T + 1e-12)
@@ -86,6 +86,15 @@ def _as_png(pixels: NDArray) -> bytes:
     out = io.BytesIO()
     reduced = Image.fromarray(pixels[..., :3]).quantize(N_COLOURS, Image.Quantize.MAXCOVERAGE)
     reduced.save(out, "PNG", dpi=(DPI, DPI))
+    return out.getvalue()
+
+
+def for_page(png: bytes) -> bytes:
+    """Return a picture as WebP, a third as large: what a page shows, where the file beside it is exact."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(out, "WEBP", quality=60, method=2)
     return out.getvalue()
 
 

@@ -17,11 +17,11 @@ from resound.evaluation.evaluate import Evaluated
 from resound.evaluation.highlights import Highlight, as_markdown, chosen, with_sounds
 from resound.evaluation.measures import METRICS, title_of
 from resound.evaluation.pages import escaped, facts, findings_of, notes_of, page, section, table
-from resound.evaluation.pictures import size_of
+from resound.evaluation.pictures import for_page, size_of
 from resound.evaluation.result import UNPROCESSED, Evaluation
 from resound.evaluation.scoring import ENHANCED
 from resound.evaluation.sounds import for_player
-from resound.evaluation.words import interval_text, left_out_notes, missing_notes, number, signed
+from resound.evaluation.words import interval_text, kinds_of, left_out_notes, missing_notes, number, signed
 from resound.evaluation.writing import write_results, write_text
 from resound.judging.summary import Statistics
 
@@ -95,7 +95,9 @@ def _facts(result: Evaluation) -> dict[str, str]:
         if gain.n > 1:
             told["95 % interval"] = interval_text(gain, measure.digits)
         gains = result.improvements(result.main)
-        told["better than the input"] = f"{int((gains > 0).sum())} of {int((~np.isnan(gains)).sum())}"
+        told[f"{kinds_of(result.main)[0]} than the input"] = (
+            f"{int((gains > 0).sum())} of {int((~np.isnan(gains)).sum())}"
+        )
     if result.cost:
         told["seconds of work per second"] = f"{result.cost.real_time_factor:.3g}"
         if result.cost.peak_memory_mb:
@@ -190,7 +192,8 @@ def _takes(highlights: Sequence[Highlight]) -> str:
         return ""
     tools = (
         "<div class='tools'><label><input type='checkbox' id='loudness' checked> all versions at one loudness"
-        "</label><span>Keys 1 to 4 switch while a player has the focus; the position stays.</span></div>"
+        "</label><span>Keys 1 to 4 switch while a player has the focus; the position stays. Sound is lossless, 16 bit."
+        "</span></div>"
     )
     blocks = []
     for position, each in enumerate(highlights):
@@ -200,11 +203,11 @@ def _takes(highlights: Sequence[Highlight]) -> str:
         cut = f" · {start:.1f} to {start + seconds:.1f} s" if start else ""
         picture = ""
         if each.png:
-            source = base64.b64encode(each.png).decode()
+            source = base64.b64encode(for_page(each.png)).decode()
             alt = f"Waveforms and spectrograms of {each.name}"
             width, height = size_of(each.png)
             picture = (
-                f"<img alt='{escaped(alt)}' width='{width}' height='{height}' src='data:image/png;base64,{source}'>"
+                f"<img alt='{escaped(alt)}' width='{width}' height='{height}' src='data:image/webp;base64,{source}'>"
             )
         blocks.append(
             f"<article class='panel take'><header><h3>{each.kind}: {escaped(each.name)}{cut}</h3>"

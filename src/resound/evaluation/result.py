@@ -74,13 +74,17 @@ class Evaluation:
         return bool(self.errors) or any(each.code == REFERENCES and each.severity == "error" for each in self.findings)
 
     def best(self, metric: str) -> set[str]:
-        """Return the estimates with the best mean as far as tables show it; what knows the target does not compete."""
+        """Return the estimates with the best mean as far as tables show it; none where all are alike.
+
+        What knows the target does not compete.
+        """
         measure = METRICS[metric].measure
         means = {who: self.statistics(who, metric).mean for who in self.scores if who not in CEILINGS}
         badness = {
             who: measure.badness(round(mean, measure.digits)) for who, mean in means.items() if math.isfinite(mean)
         }
-        return {who for who, value in badness.items() if value == min(badness.values())}
+        best = min(badness.values(), default=math.nan)
+        return {who for who, value in badness.items() if value == best} if len(set(badness.values())) > 1 else set()
 
     def column(self, estimate: str, metric: str) -> Column:
         """Return the figures of all recordings, NaN where there is none."""

@@ -67,7 +67,8 @@ class Scorer:
 
     def __call__(self, case: Case) -> Row:
         """Return what came of a case; what cannot be judged is told in its row."""
-        row = Row(case.name, about=case.about, files=case.files)
+        files = {side: [str(Path(path).absolute()) for path in paths] for side, paths in case.files.items()}
+        row = Row(case.name, about=case.about, files=files)
         try:
             loaded, row.seconds_taken = self.estimated(case)
             row.seconds = loaded.example.degraded.shape[1] / loaded.example.sample_rate
@@ -95,10 +96,17 @@ class Scorer:
         example, estimate = loaded.example, loaded.estimate
         assert estimate is not None
         row.scores[ENHANCED] = scores_of(estimate, loaded, self.task.metrics)
+        is_known = all(map(_is_heard, example.degraded))
+        if not is_known:
+            row.notes = [*row.notes, "silent input, so no improvement"]
         for name in self.task.baselines:
             if name in CEILINGS and not loaded.has_clean:
                 continue
-            row.scores[name] = scores_of(BASELINES[name](example), loaded, self.task.metrics)
+            row.scores[name] = (
+                scores_of(BASELINES[name](example), loaded, self.task.metrics)
+                if is_known
+                else dict.fromkeys(self.task.metrics, NAN)
+            )
         empty = [name for name, value in row.scores[ENHANCED].items() if np.isnan(value)]
         row.missing = {name: _why_missing(name, loaded) for name in empty}
 
@@ -121,7 +129,7 @@ class Scorer:
                 overwrite=True,
             ) as writer:
                 writer.write(audio)
-            written.append(str(path))
+            written.append(str(path.absolute()))
         return written
 
 

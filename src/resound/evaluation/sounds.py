@@ -22,6 +22,7 @@ from resound.judging.scores import noisy, separates
 LONGEST_SECONDS = 8.0  # of a recording, where it is loudest
 HIGHEST_HZ = 48000
 PEAK = 0.95
+REMOVED = ("degraded", "enhanced")  # of which players make what was removed themselves: a quarter of a page less
 TITLES = {
     "degraded": "what went in",
     "enhanced": "what came out",
@@ -91,7 +92,7 @@ def for_player(take: Take, id_: str) -> dict[str, Any]:
                 "label": name,
                 "title": TITLES.get(name, ""),
                 "gain_db": round(gains[name], 2),
-                "audio": flac_text(sound, take.sample_rate),
+                **({"difference_of": REMOVED} if name == "removed" else {"audio": flac_text(sound, take.sample_rate)}),
             }
             for name, sound in take.versions.items()
         ],

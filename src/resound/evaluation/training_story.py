@@ -89,14 +89,16 @@ def best_index(run: RunEvidence) -> int | None:
 
 
 def wasted_share(run: RunEvidence) -> float:
-    """Return the share of the steps after the first validation that came as near to the best as tables show."""
+    """Return the share of the steps after the first validation that came as near to the best as tables show.
+
+    Of the steps up to the last validation: what those behind it add, nobody has measured.
+    """
     best = best_index(run)
     if best is None:
         return math.nan
     at = run.validations["step"]
     first = int(np.argmax(run.badness <= run.badness[best] + run.unit_of_last_digit))
-    last = max(float(run.last_step), float(at[-1]))
-    return 1 - float(at[first]) / last
+    return 1 - float(at[first]) / max(1.0, float(at[-1]))
 
 
 def _verdict(run: RunEvidence) -> str:
@@ -129,19 +131,23 @@ def _facts(run: RunEvidence, sessions: Sequence[dict[str, Any]]) -> dict[str, st
     minutes = run.validations.get("minutes", np.empty(0))
     if len(minutes):
         spent = _minutes_in_all(minutes)
-        told["minutes up to the last validation"] = f"{spent:,.1f}"
-        told["steps a second, validations included"] = f"{run.validations['step'][-1] / max(60 * spent, 1e-9):,.2f}"
+        told["minutes up to the last validation"] = number(spent, 1)
+        told["steps a second, validations included"] = number(run.validations["step"][-1] / max(60 * spent, 1e-9), 2)
     wasted = wasted_share(run)
     if math.isfinite(wasted):
         told["wasted share of the steps"] = f"{wasted:.0%}"
-    peaks = [each["peak_memory_mb"] for each in sessions if each.get("peak_memory_mb")]
-    device = [each["peak_device_memory_mb"] for each in sessions if each.get("peak_device_memory_mb")]
+    peaks, device = (_noted(sessions, key) for key in ("peak_memory_mb", "peak_device_memory_mb"))
     told["peak memory"] = f"{max(peaks):,.0f} MB" if peaks else "not recorded"
     if device:
         told["peak memory of the GPU"] = f"{max(device):,.0f} MB"
     if sessions:
         told["sessions"] = str(len(sessions))
     return told
+
+
+def _noted(sessions: Sequence[dict[str, Any]], key: str) -> list[float]:
+    """Return the figures that sessions have under a name."""
+    return [each[key] for each in sessions if isinstance(each.get(key), int | float) and each[key]]
 
 
 def _minutes_in_all(minutes: NDArray) -> float:
@@ -203,10 +209,11 @@ def _epoch(run: RunEvidence, step: float) -> str:
 def _rates(run: RunEvidence) -> Table:
     """Return how the learning rate went."""
     rates = run.steps.get("lr", np.empty(0))
+    step = run.steps.get("step", np.empty(0))[np.isfinite(rates)]
+    rates = rates[np.isfinite(rates)]
     rows: list[list[str]] = []
     if len(rates):
         top = int(np.argmax(rates))
-        step = run.steps["step"]
         rows = [
             ["first", f"{rates[0]:.3g}", f"step {step[0]:,.0f}"],
             ["highest", f"{rates[top]:.3g}", f"step {step[top]:,.0f}"],

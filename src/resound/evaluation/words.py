@@ -22,6 +22,7 @@ SPOKEN = {
     "classic": "the classic chain",
     "oracle_mask": "the oracle ratio mask",
 }
+KINDS = {"noise_fall_db": ("quieter in pauses", "noisier in pauses")}  # where a metric proves no more than that
 AFTER_A_DENOISER = {"unprocessed": "the denoiser's output", "noisy": "the noisy input"}  # where ``noisy`` is judged
 REFERENCES = "DATA01"  # doctor's code for references that are another recording
 
@@ -34,7 +35,8 @@ def verdict(result: Evaluation) -> str:
     if not len(result.names) - result.n_failed:
         return "no verdict: no recording could be judged"
     others = ("unprocessed", "noisy") if "noisy" in result.scores else ("unprocessed", "classic")
-    parts = [*(_against(result, over) for over in others), _level(result)]
+    before, then = (_against(result, over) for over in others)
+    parts = [before, _but_worse(result), then, _level(result)]
     return "; ".join(part for part in parts if part) or "no baseline to compare with"
 
 
@@ -47,11 +49,12 @@ def _against(result: Evaluation, over: str) -> str:
     gains = result.improvements(metric, over)
     known = gains[~np.isnan(gains)]
     measure, statistics = METRICS[metric].measure, result.improvement(metric, over)
+    better, worse = kinds_of(metric)
     if not len(known):
         return f"cannot be compared with {other}: no recording has {measure.title} of both"
     told = f"{signed(statistics.mean, measure.digits)} {measure.unit} {measure.title}".replace("  ", " ")
     if len(known) == 1:
-        kind = "better than" if known[0] > 0 else "worse than" if known[0] < 0 else "equal to"
+        kind = f"{better} than" if known[0] > 0 else f"{worse} than" if known[0] < 0 else "equal to"
         return f"{kind} {other} on the one recording ({told}); one recording gives no interval"
     if not known.any():
         return f"equal to {other} on all {counted(len(known), 'file')}"
@@ -61,14 +64,32 @@ def _against(result: Evaluation, over: str) -> str:
     spread = f"95 % interval {interval_text(statistics, measure.digits)}"
     if len(known) < LEAST_FILES:  # whose bootstrap intervals are too narrow
         return (
-            f"{counted(len(known), 'file')} can prove nothing against {other} (it takes {LEAST_FILES}): better on "
+            f"{counted(len(known), 'file')} can prove nothing against {other} (it takes {LEAST_FILES}): {better} on "
             f"{n_better}; {told}, {spread}"
         )
     if statistics.low > 0:
-        return f"better than {other} on {n_better} of {counted(len(known), 'file')}; {told}, {spread}"
+        return f"{better} than {other} on {n_better} of {counted(len(known), 'file')}; {told}, {spread}"
     if statistics.high < 0:
-        return f"worse than {other} on {n_worse} of {counted(len(known), 'file')}; {told}, {spread}"
-    return f"cannot be told from {other}: better on {n_better} of {counted(len(known), 'file')}; {told}, {spread}"
+        return f"{worse} than {other} on {n_worse} of {counted(len(known), 'file')}; {told}, {spread}"
+    return f"cannot be told from {other}: {better} on {n_better} of {counted(len(known), 'file')}; {told}, {spread}"
+
+
+def kinds_of(metric: str) -> tuple[str, str]:
+    """Return what an output is, and is not, that gained in a metric: ``better``, ``worse``."""
+    return KINDS.get(metric, ("better", "worse"))
+
+
+def _but_worse(result: Evaluation) -> str:
+    """Return in which metrics the output is worse than the input, where the one that is spoken of is better."""
+    if "unprocessed" not in result.scores or not result.improvement(result.main).low > 0:
+        return ""
+    told = []
+    for name in result.metrics:
+        measure, gain = METRICS[name].measure, result.improvement(name)
+        shown = round(gain.mean, measure.digits) if gain.n >= LEAST_FILES else 0.0
+        if measure.better != "near 0" and gain.high < 0 and shown:
+            told.append(f"{measure.title} ({signed(gain.mean, measure.digits)})")
+    return f"but worse in {', '.join(told)}" if told else ""
 
 
 def _level(result: Evaluation) -> str:
@@ -88,6 +109,8 @@ def interval_text(statistics: Statistics, digits: int) -> str:
 
 def signed(value: float, digits: int) -> str:
     """Return a number with its sign, no minus before a zero."""
+    if not math.isfinite(value):
+        return "–"
     return f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
@@ -105,9 +128,12 @@ def left_out_notes(left_out: Mapping[str, str]) -> list[str]:
 
 
 def missing_notes(result: Evaluation) -> list[str]:
-    """Return a line for each metric that has no value for some outputs, with the reason."""
+    """Return a line for each reason why metrics have no value for so many outputs."""
+    found: dict[tuple[str, int], list[str]] = {}
+    for metric, reasons in result.missing.items():
+        for reason, n in reasons.items():
+            found.setdefault((reason, n), []).append(METRICS[metric].measure.title)
     return [
-        f"{METRICS[metric].measure.title} has no value for {counted(n, 'output')}: {reason}"
-        for metric, reasons in result.missing.items()
-        for reason, n in reasons.items()
+        f"{', '.join(titles)} {'has' if len(titles) == 1 else 'have'} no value for {counted(n, 'output')}: {reason}"
+        for (reason, n), titles in found.items()
     ]

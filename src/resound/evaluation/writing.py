@@ -12,6 +12,7 @@ from resound.audio.atomic import atomic_file
 from resound.evaluation.result import Evaluation
 
 CSV, JSON = "results.csv", "results.json"
+AUDIO = "enhanced"  # folder of what a model made, where that is kept
 
 
 def write_results(result: Evaluation, folder: Path) -> list[Path]:

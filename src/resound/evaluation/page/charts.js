@@ -38,8 +38,8 @@ function chart({ x, y, xLabel, yLabel, xTicks, marks, isLog }) {
   const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${yLabel} over ${xLabel}` });
   const up = ticks(y[0], y[1], 6), along = xTicks || ticks(x[0], x[1], 7);
   for (const value of up.found) {
-    picture.append(svg("line", { class: value === 0 && y[0] < 0 ? "zero" : "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: sy(value), y2: sy(value) }));
-    const text = isLog ? powerText(value) : value.toFixed(up.digits);
+    picture.append(svg("line", { class: value === 0 && y[0] < 0 && !isLog ? "zero" : "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: sy(value), y2: sy(value) }));
+    const text = isLog ? powerText(value) : up.digits > 3 && value ? value.toExponential(0) : value.toFixed(up.digits > 3 ? 0 : up.digits);
     picture.append(svg("text", { x: LEFT - 7, y: sy(value) + 4, "text-anchor": "end" }, text));
   }
   along.found.forEach((value, index) => {
@@ -75,9 +75,13 @@ function lines(series, xLabel, yLabel, { labels, isLog, rules } = {}) {
   return chart({
     x, y: rangeOf(all), xLabel, yLabel, isLog, xTicks: labels && { found: labels.map((_, index) => index), labels },
     marks: (picture, sx, sy) => {
-      for (const rule of rules || []) {
-        picture.append(svg("line", { class: "zero", x1: LEFT, x2: WIDTH - RIGHT, y1: sy(rule.y), y2: sy(rule.y) }, svg("title", {}, rule.name)));
-        picture.append(svg("text", { x: WIDTH - RIGHT - 4, y: sy(rule.y) - 4, "text-anchor": "end" }, rule.name));
+      const names = [];
+      let last = -Infinity, right = 0;  // names that would lie over each other stand side by side
+      for (const rule of [...(rules || [])].sort((a, b) => b.y - a.y)) {
+        right = sy(rule.y) - last < 13 ? right + 90 : 0;
+        last = sy(rule.y);
+        picture.append(svg("line", { class: "zero", x1: LEFT, x2: WIDTH - RIGHT, y1: last, y2: last }, svg("title", {}, rule.name)));
+        names.push(svg("text", { class: "rule", x: WIDTH - RIGHT - 4 - right, y: last - 4, "text-anchor": "end" }, rule.name));
       }
       series.forEach((each, number) => {
         const colour = COLOURS[number % COLOURS.length];
@@ -93,6 +97,7 @@ function lines(series, xLabel, yLabel, { labels, isLog, rules } = {}) {
             svg("title", {}, `${each.name}, ${labels ? labels[index] : each.x[index]}: ${each.y[index].toPrecision(4)}${each.n ? ` (${each.n[index]} files)` : ""}`)));
         }
       });
+      picture.append(...names);
     },
   });
 }

@@ -8,6 +8,15 @@ function decoded(text) {
   return context.decodeAudioData(bytes.buffer);
 }
 
+function difference(one, other) {
+  const made = context.createBuffer(one.numberOfChannels, Math.min(one.length, other.length), one.sampleRate);
+  for (let channel = 0; channel < one.numberOfChannels; channel++) {
+    const out = made.getChannelData(channel), taken = other.getChannelData(channel);
+    one.getChannelData(channel).subarray(0, out.length).forEach((value, index) => { out[index] = value - taken[index]; });
+  }
+  return made;
+}
+
 class Player {
   constructor(take) {
     this.take = take;
@@ -20,8 +29,13 @@ class Player {
   async load() {
     context = context || new AudioContext();
     await context.resume();
-    if (!this.buffers) this.buffers = await Promise.all(this.take.versions.map((version) => decoded(version.audio)));
+    if (!this.buffers) this.buffers = await this.soundOf(this.take.versions);
     this.seconds = this.buffers[0].duration;
+  }
+  async soundOf(versions) {
+    const made = await Promise.all(versions.map((version) => version.audio && decoded(version.audio)));
+    const of = (key) => made[versions.findIndex((version) => version.key === key)];
+    return versions.map((version, index) => made[index] || difference(...version.difference_of.map(of)));
   }
   gainOf(version) {
     return this.matched ? Math.pow(10, version.gain_db / 20) : 1;
