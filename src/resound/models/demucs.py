@@ -155,9 +155,15 @@ class Demucs(Network):
         self.register_buffer("toeplitz", sinc_matrix(), persistent=False)
 
     @property
-    def is_causal(self) -> bool:
-        """Whether it streams: a one-way LSTM, and a scale that does not know the future."""
-        return self.config.causal and self.config.normalisation != "whole"
+    def looks_ahead(self) -> str:
+        """An LSTM that runs both ways, or a scale that knows the future; else nothing, and it streams."""
+        if not self.config.causal:
+            return "its LSTM runs over time both ways (causal=false)"
+        return (
+            "its scale is that of the whole recording (normalisation=whole)"
+            if self.config.normalisation == "whole"
+            else ""
+        )
 
     @property
     def hop_samples(self) -> int:

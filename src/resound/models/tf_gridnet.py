@@ -102,6 +102,11 @@ class TFGridNet(Network):
         self.register_buffer("window", WINDOWS[config.window](config.n_fft), persistent=False)
 
     @property
+    def looks_ahead(self) -> str:
+        """The LSTMs over time and the attention."""
+        return "its LSTMs run over time both ways, and its attention sees all frames"
+
+    @property
     def follows_level(self) -> bool:
         """Whether an input twice as loud gives an output twice as loud: its level is taken out, then put back."""
         return True
@@ -194,7 +199,7 @@ class Path(nn.Module):
         x = self.norm(x.transpose(0, 1))
         if self.kernel > 1:
             x = x.unfold(0, self.kernel, self.hop).transpose(2, 3).flatten(2)  # (step, row, I · D)
-        y = _lstm_of_onnx(self.lstm, x) if torch.onnx.is_in_onnx_export() else self.lstm(x)[0]
+        y = self.lstm(x)[0]
         if self.kernel == self.hop:
             y = functional.linear(y, self.out.weight, self.bias).unflatten(2, (self.kernel, width))
             return y.permute(1, 0, 2, 3).flatten(1, 2)
@@ -246,25 +251,3 @@ class Attention(nn.Module):
 def _rows_at_once(n_places: int) -> int:
     """Return how many rows go through an LSTM together, so that what it makes of them stays in the cache."""
     return min(32, max(16, CACHED_STEPS // n_places // 16 * 16))
-
-
-def _lstm_of_onnx(lstm: nn.LSTM, x: Tensor) -> Tensor:
-    """Return `lstm(x)[0]` as the one node that ONNX has for it: torch's own export fixes the number of steps."""
-    n_steps, n_rows, _ = x.shape
-    hidden = lstm.hidden_size
-
-    def both(name: str) -> Tensor:
-        """Both directions of a parameter, gates in ONNX's order: input, output, forget, cell."""
-        i, f, g, o = torch.stack([getattr(lstm, name), getattr(lstm, f"{name}_reverse")]).chunk(4, dim=1)
-        return torch.cat([i, o, f, g], dim=1)
-
-    bias = torch.cat([both("bias_ih_l0"), both("bias_hh_l0")], dim=1)
-    y, _, _ = torch.onnx.ops.symbolic_multi_out(
-        "LSTM",
-        (x, both("weight_ih_l0"), both("weight_hh_l0"), bias),
-        attrs={"hidden_size": hidden, "direction": "bidirectional"},
-        dtypes=(x.dtype,) * 3,
-        shapes=((n_steps, 2, n_rows, hidden), (2, n_rows, hidden), (2, n_rows, hidden)),
-        version=20,
-    )
-    return y.transpose(1, 2).flatten(2)  # (step, direction, row, H) -> (step, row, 2 · H)
