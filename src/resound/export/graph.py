@@ -69,32 +69,36 @@ def frame_of(network: Network) -> int:
 class _Step(nn.Module):
     """`Network.step` with its state as a list of tensors."""
 
-    def __init__(self, network: Network, spec: Any, empty: dict[int, Tensor]) -> None:
+    def __init__(self, network: Network, spec: Any, fixed: dict[int, Tensor]) -> None:
         super().__init__()
         self.network: Any = network  # one that is causal has `step`
-        self.spec, self.empty = spec, empty
+        self.spec, self.fixed = spec, fixed
 
     def forward(self, frame: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """Return the sound and the state after it, but for tensors without elements."""
+        """Return the sound and the state after it, but for what stays as it is."""
         leaves, given = [], iter(state)
         for index in range(self.spec.num_leaves):
-            leaves.append(self.empty[index] if index in self.empty else next(given))
+            leaves.append(self.fixed[index] if index in self.fixed else next(given))
         sound, following = self.network.step(frame, trees.tree_unflatten(leaves, self.spec))
         after, spec = trees.tree_flatten(following)
         if spec != self.spec:  # a graph would mix them up
             raise ModelError(f"{type(self.network).__name__}: its state changes its form from frame to frame")
-        return sound, *(leaf for index, leaf in enumerate(after) if index not in self.empty)
+        return sound, *(leaf for index, leaf in enumerate(after) if index not in self.fixed)
 
 
 def _state_of(network: Network) -> tuple[list[StateTensor], _Step, list[Tensor]]:
     """Return the tensors of a network's state, a module that takes them one by one, and their first values."""
     causal: Any = network  # and has `init_state`
     with torch.no_grad():
-        found, spec = trees.tree_flatten_with_path(causal.init_state(1))
-    empty = {index: leaf for index, (_, leaf) in enumerate(found) if not leaf.numel()}
+        state = causal.init_state(1)
+        frame = torch.zeros(1, network.config.n_channels, network.grid_samples)
+        after = trees.tree_leaves(causal.step(frame, state)[1])
+        found, spec = trees.tree_flatten_with_path(state)
+    # What has no elements, or is handed on as it is, is no state.
+    fixed = {index: leaf for index, (_, leaf) in enumerate(found) if not leaf.numel() or leaf is after[index]}
     states, leaves = [], []
     for index, (path, leaf) in enumerate(found):
-        if index in empty:
+        if index in fixed:
             continue
         name = "_".join(str(getattr(key, "key", getattr(key, "idx", ""))) for key in path)
         fill = leaf.flatten()[0]
@@ -106,7 +110,7 @@ def _state_of(network: Network) -> tuple[list[StateTensor], _Step, list[Tensor]]
             )
         )
         leaves.append(leaf)
-    return states, _Step(network, spec, empty), leaves
+    return states, _Step(network, spec, fixed), leaves
 
 
 def _exported(

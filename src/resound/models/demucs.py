@@ -197,7 +197,7 @@ class Demucs(Network):
         n_up = (n_frames - 1) * config.frame + config.span
         # The original's filter sees zeros after the end, but only as many as the convolutions use.
         ringing = 2 * N_ZEROS if self.is_causal else 0
-        x = functional.pad(x, (0, max(-(-n_up // config.resample) + ringing - n_samples, 0)))
+        x = functional.pad(x, (0, max((n_up + config.resample - 1) // config.resample + ringing - n_samples, 0)))
         x = self._up(x)[..., :n_up]
         y = self._columns(x.transpose(1, 2)).transpose(1, 2)
         if self.is_causal:
@@ -210,7 +210,7 @@ class Demucs(Network):
         config, n_up = self.config, n_samples * self.config.resample
         if self.is_causal:
             return (n_up - config.resample + config.n_ahead) // config.frame + 1
-        return max(-(-(n_up - config.span) // config.frame), 0) + 1
+        return max((n_up - config.span + config.frame - 1) // config.frame, 0) + 1  # in a graph // rounds towards 0
 
     def _normalise(self, waveform: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the waveform at about unit level and what undoes it, ``(batch, 1, 1 or time)``."""

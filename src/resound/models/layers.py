@@ -27,7 +27,8 @@ def level_until(mono: Tensor, energy: Tensor | None = None, n_before: Tensor | i
 
 def level_of(mono: Tensor) -> Tensor:
     """Return the standard deviation of the whole, ``(batch, 1, 1)``; of one sample it is 0."""
-    return mono.std(dim=-1, keepdim=True, correction=min(1, mono.shape[-1] - 1))
+    exact = mono.double() if is_traced() else mono  # onnxruntime adds one by one: after ten seconds 1e-4 are lost
+    return exact.std(dim=-1, keepdim=True, correction=min(1, mono.shape[-1] - 1)).to(mono.dtype)
 
 
 def stft(waveform: Tensor, window: Tensor, hop: int) -> Tensor:
