@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from resound.models.layers import istft, stft
+from resound.models.kernels.when import is_traced
+from resound.models.layers import istft, level_of, stft
 from resound.models.network import Network, NetworkConfig
 
 CACHED_STEPS = 8192  # rows × steps of an LSTM that go through it together without gradients
@@ -114,10 +115,11 @@ class TFGridNet(Network):
     def process(self, waveform: Tensor) -> Tensor:
         """Return ``(batch, source, time)``."""
         config, n_samples = self.config, waveform.shape[-1]
-        n_values = n_samples * config.n_channels
-        scale = waveform.std(dim=(1, 2), keepdim=True, correction=1 if n_values > 1 else 0).clamp_min(1e-8)
+        scale = level_of(waveform, (1, 2)).clamp_min(1e-8)
         x = self._spectrum(waveform / scale)
-        x = self.norm(self.entry(x)).permute(0, 2, 3, 1)  # (batch, frame, freq, D), as it lies in memory
+        x = self.entry(x)
+        x = _norm_in_double(self.norm, x) if is_traced() else self.norm(x)
+        x = x.permute(0, 2, 3, 1)  # (batch, frame, freq, D), as it lies in memory
         for block in self.blocks:
             if config.checkpoint_blocks and torch.is_grad_enabled():
                 x = checkpoint(block, x, use_reentrant=False)
@@ -251,3 +253,10 @@ class Attention(nn.Module):
 def _rows_at_once(n_places: int) -> int:
     """Return how many rows go through an LSTM together, so that what it makes of them stays in the cache."""
     return min(32, max(16, CACHED_STEPS // n_places // 16 * 16))
+
+
+def _norm_in_double(norm: nn.GroupNorm, x: Tensor) -> Tensor:
+    """Return the norm of ``(batch, D, frame, freq)`` over all of it, for a runtime that adds values up one by one."""
+    mean = x.double().mean(dim=(1, 2, 3), keepdim=True).to(x.dtype)
+    variance = (x - mean).square().double().mean(dim=(1, 2, 3), keepdim=True).to(x.dtype)
+    return (x - mean) * (variance + norm.eps).rsqrt() * norm.weight[:, None, None] + norm.bias[:, None, None]
