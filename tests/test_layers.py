@@ -25,7 +25,7 @@ LAYERS = {
     "harvest": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "inference"},
     "cli": {
         "errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing",
-        "harvest", "models", "checkpoint", "training", "doctor", "evaluation",
+        "harvest", "models", "checkpoint", "training", "doctor", "evaluation", "export",
     },
     "doctor": {
         "errors", "config", "dsp", "audio", "metrics", "corpora", "degrade", "harvest", "mixing", "judging",
@@ -42,9 +42,10 @@ LAYERS = {
         "errors", "config", "dsp", "audio", "corpora", "mixing", "models", "losses", "judging", "checkpoint",
         "inference", "harvest", "metrics", "doctor",
     },
+    "export": {"errors", "config", "dsp", "audio", "metrics", "models", "checkpoint", "inference"},
     "__init__": {"inference", "checkpoint", "evaluation"},
 }  # fmt: skip
-LEARNING_PARTS = {"checkpoint", "losses", "models", "training"}  # what may import the learning side
+LEARNING_PARTS = {"checkpoint", "export", "losses", "models", "training"}  # what may import the learning side
 LEARNING_SIDE = {"torch", "lightning", "safetensors", "torchaudio", "torchvision"}
 MODULES = sorted(SOURCE.rglob("*.py"))
 

@@ -27,6 +27,7 @@ from resound.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     harvest,
     import_,
     info,
@@ -62,6 +63,7 @@ ORDER = (
     "evaluate",
     "compare",
     "report",
+    "export",
 )
 
 
@@ -101,6 +103,7 @@ app.command("reproduce")(reproduce.command)
 app.command("evaluate")(evaluate.command)
 app.command("compare")(compare.command)
 app.command("report")(report.command)
+app.command("export")(export.command)
 
 
 def _print_version(wanted: bool) -> None:

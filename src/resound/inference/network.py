@@ -38,7 +38,7 @@ class LoadedNetwork:
         self.sample_rate, self.n_sources = self._network.sample_rate, self._network.n_sources
         self.n_channels = self._network.config.n_channels
         self.grid = self._network.grid_samples
-        self.context = _context(self._network)
+        self.context = context_of(self._network)
         self.weights_md5 = hashlib.md5((folder / WEIGHTS).read_bytes(), usedforsecurity=False).hexdigest()
 
     def run(self, waveform: NDArray) -> NDArray:
@@ -92,7 +92,7 @@ class NetworkRestorer:
         return restored.astype(block.dtype)
 
 
-def _context(network: Any) -> int:
+def context_of(network: Any) -> int:
     """Return how many samples a network wants to see on both sides."""
     reach = network.receptive_field_samples
     if reach is None:

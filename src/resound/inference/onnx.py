@@ -2,19 +2,19 @@
 
 The graph maps a waveform ``(batch, channel or 1, time)`` to ``(batch, source, time)`` of the same length, float32.
 The file's own metadata says how to run it: ``sample_rate`` (Hz), ``context_samples`` (what it wants to see on both
-sides, at its rate), ``latency_samples`` (its delay, removed here; default 0), and ``name``.
+sides, at its rate), ``latency_samples`` (its delay, removed here; default 0), ``grid_samples`` (its frames; default 1),
+and ``name``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resound.errors import ModelError
+from resound.inference.graph_file import GraphFile
 
 
 class OnnxRestorer:
@@ -22,24 +22,17 @@ class OnnxRestorer:
 
     def __init__(self, path: Path) -> None:
         """Load the graph.  Raises `ModelError` if it is missing, damaged, or not of the contract above."""
-        import onnxruntime
-
-        if not os.path.isfile(path):
-            raise ModelError(f"{path}: no such model file; give the path of an .onnx file")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # files are what runs in parallel, see --jobs
-        options.log_severity_level = 4
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises a family of its own without a common root
-            reason = " ".join(str(error).split())[:120]
-            raise ModelError(f"{path}: is not an ONNX model that can be run ({reason}); export it again") from None
-        facts = dict(self._session.get_modelmeta().custom_metadata_map)
-        self.name = facts.get("name", path.stem)
-        self.sample_rate = _whole(path, facts, "sample_rate", least=1)
-        self.context = _whole(path, facts, "context_samples", least=0)
-        self.latency = _whole(path, facts, "latency_samples", least=0, default=0)
-        self.weights_md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        file = GraphFile(path)
+        if file.is_streaming:
+            raise ModelError(
+                f"{path}: takes a frame and a state, for streams; export the network with --offline as well"
+            )
+        self._session = file.session
+        self.name, self.sample_rate = file.name, file.sample_rate
+        self.context = file.whole("context_samples", least=0)
+        self.latency = file.whole("latency_samples", least=0, default=0)
+        self.grid = file.whole("grid_samples", least=1, default=1)
+        self.weights_md5 = file.md5()
         self._check_contract(path)
 
     def process(self, block: NDArray) -> NDArray:
@@ -91,10 +84,3 @@ class OnnxRestorer:
         self._outputs = [output.name for output in outputs]
         n_channels = inputs[0].shape[1]
         self._n_channels = n_channels if isinstance(n_channels, int) else None
-
-
-def _whole(path: Path, facts: dict[str, str], key: str, *, least: int, default: int | None = None) -> int:
-    text = facts.get(key, None if default is None else str(default))
-    if text is None or not (text.isascii() and text.isdigit()) or int(text) < least:
-        raise ModelError(f"{path}: its metadata {key!r} is {text!r}; export it with a whole number of at least {least}")
-    return int(text)

@@ -107,9 +107,9 @@ class BandRNN(Network):
         self.register_buffer("to_bands", band_weights(config), persistent=False)
 
     @property
-    def is_causal(self) -> bool:
-        """Yes: with `latency_samples` to look ahead."""
-        return True
+    def looks_ahead(self) -> str:
+        """Nothing: `latency_samples` are all."""
+        return ""
 
     @property
     def hop_samples(self) -> int:
@@ -165,7 +165,7 @@ class BandRNN(Network):
     def _run(self, waveform: Tensor, state: State) -> tuple[Tensor, State]:
         """Return a stretch of whole hops filtered, late, and the state after it."""
         hop = self.config.hop
-        following: dict[str, Any] = {}
+        following: dict[str, Any] = dict.fromkeys(state)  # in the order of the state, which a graph goes by
         samples = torch.cat([state["samples"], waveform], dim=-1)
         following["samples"] = samples[..., -hop:]
         spectra = stft(samples.squeeze(1), self.window, hop)
@@ -300,16 +300,29 @@ def running_mean(values: Tensor, state: Tensor, decay: float) -> tuple[Tensor, T
 
     The state holds the weighted sum and the sum of the weights: the mean of one frame is that frame.
     """
-    means = []
-    for chunk in values.split(CHUNK, dim=1):
-        n_frames = chunk.shape[1]
-        age = torch.arange(n_frames, device=values.device)
-        weights = torch.where(age[:, None] >= age, decay ** (age[:, None] - age).clamp_min(0), 0.0)
-        sums = torch.stack([chunk, torch.ones_like(chunk)], dim=1) @ weights.t().to(chunk.dtype)
-        sums = sums + state.unsqueeze(-1) * decay ** (age + 1)
-        means.append(sums[:, 0] / sums[:, 1])
-        state = sums[..., -1]
-    return torch.cat(means, dim=1), state
+    n_frames = values.shape[1]
+    chunk = n_frames if isinstance(n_frames, int) and n_frames < CHUNK else CHUNK  # in a graph of any length: no number
+    both = torch.stack([values, torch.ones_like(values)], dim=1)
+    chunks = functional.pad(both, (0, -n_frames % chunk)).unflatten(-1, (-1, chunk))
+    within = weighted_sums(chunks, decay)  # (batch, 2, chunk, frame)
+    decay_of_chunk = decay**chunk
+    until = functional.pad(weighted_sums(within[..., -1], decay_of_chunk), (1, -1))  # of all chunks before
+    until = until + state.unsqueeze(-1) * decay_of_chunk ** _counted(until)
+    sums = within + until.unsqueeze(-1) * decay ** (_counted(within) + 1)
+    sums = sums.flatten(-2)[..., :n_frames]
+    return sums[:, 0] / sums[:, 1], sums[..., -1]
+
+
+def weighted_sums(values: Tensor, decay: float) -> Tensor:
+    """Return the sums of ``(..., frame)`` up to each, a value that is n frames old times ``decay ** n``."""
+    index = _counted(values)
+    age = index[:, None] - index
+    return values @ torch.where(age >= 0, decay ** age.clamp_min(0), 0.0).t()
+
+
+def _counted(values: Tensor) -> Tensor:
+    """Return the numbers of the values along the last axis, in their type: powers of whole numbers are whole in ONNX."""
+    return torch.arange(values.shape[-1], device=values.device).to(values.dtype)
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:

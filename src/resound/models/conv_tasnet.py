@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resound.errors import ModelError
-from resound.models.kernels.delay import delayed, extended
+from resound.models.kernels.delay import delayed, extended, for_the_next_step
 from resound.models.kernels.depthwise import depthwise
 from resound.models.kernels.normalise import Norm, normalise
 from resound.models.kernels.running_norm import Clock, no_sums, normalise_on, prelu_on
@@ -143,9 +143,9 @@ class ConvTasNet(Network):
         return self.decoder(masks * encoded.unsqueeze(1))
 
     @property
-    def is_causal(self) -> bool:
-        """Whether no output sample depends on a later hop than its own and the next ``latency_samples``."""
-        return self.config.causal
+    def looks_ahead(self) -> str:
+        """The convolutions, unless built with ``causal``."""
+        return "" if self.config.causal else "its dilated convolutions are centred, and see what follows (causal=false)"
 
     @property
     def hop_samples(self) -> int:
@@ -296,7 +296,7 @@ class Block(nn.Module):
         # Few frames: the gain on them is less work than folded into the matrix.
         m, sums2 = normalise_on(prelu_on(d, self.slope2, clock), *self.norm2.both, self.kind, sums2, clock)
         x, skips = self._leave(m, self.out.weight, self.out.bias, x, skips)
-        return x, skips, (past, sums1, sums2)
+        return x, skips, (for_the_next_step(past, self.context), sums1, sums2)
 
 
 class Gain(nn.Module):

@@ -155,9 +155,15 @@ class Demucs(Network):
         self.register_buffer("toeplitz", sinc_matrix(), persistent=False)
 
     @property
-    def is_causal(self) -> bool:
-        """Whether it streams: a one-way LSTM, and a scale that does not know the future."""
-        return self.config.causal and self.config.normalisation != "whole"
+    def looks_ahead(self) -> str:
+        """An LSTM that runs both ways, or a scale that knows the future; else nothing, and it streams."""
+        if not self.config.causal:
+            return "its LSTM runs over time both ways (causal=false)"
+        return (
+            "its scale is that of the whole recording (normalisation=whole)"
+            if self.config.normalisation == "whole"
+            else ""
+        )
 
     @property
     def hop_samples(self) -> int:
@@ -191,7 +197,7 @@ class Demucs(Network):
         n_up = (n_frames - 1) * config.frame + config.span
         # The original's filter sees zeros after the end, but only as many as the convolutions use.
         ringing = 2 * N_ZEROS if self.is_causal else 0
-        x = functional.pad(x, (0, max(-(-n_up // config.resample) + ringing - n_samples, 0)))
+        x = functional.pad(x, (0, max((n_up + config.resample - 1) // config.resample + ringing - n_samples, 0)))
         x = self._up(x)[..., :n_up]
         y = self._columns(x.transpose(1, 2)).transpose(1, 2)
         if self.is_causal:
@@ -204,7 +210,7 @@ class Demucs(Network):
         config, n_up = self.config, n_samples * self.config.resample
         if self.is_causal:
             return (n_up - config.resample + config.n_ahead) // config.frame + 1
-        return max(-(-(n_up - config.span) // config.frame), 0) + 1
+        return max((n_up - config.span + config.frame - 1) // config.frame, 0) + 1  # in a graph // rounds towards 0
 
     def _normalise(self, waveform: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the waveform at about unit level and what undoes it, ``(batch, 1, 1 or time)``."""

@@ -76,9 +76,13 @@ class GateWave(Network):
         )
 
     @property
-    def is_causal(self) -> bool:
-        """Whether no output sample depends on a later hop than its own."""
-        return self.config.causal
+    def looks_ahead(self) -> str:
+        """The GRU and the convolutions, unless built with ``causal``: no sample depends on a later hop than its own."""
+        return (
+            ""
+            if self.config.causal
+            else "its GRU runs over time both ways, and its convolutions are centred (causal=false)"
+        )
 
     @property
     def hop_samples(self) -> int:

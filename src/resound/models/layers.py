@@ -25,9 +25,11 @@ def level_until(mono: Tensor, energy: Tensor | None = None, n_before: Tensor | i
     return (squares / n_samples).clamp_min(1e-20).sqrt().to(mono.dtype), squares[..., -1:]
 
 
-def level_of(mono: Tensor) -> Tensor:
-    """Return the standard deviation of the whole, ``(batch, 1, 1)``; of one sample it is 0."""
-    return mono.std(dim=-1, keepdim=True, correction=min(1, mono.shape[-1] - 1))
+def level_of(waveform: Tensor, dim: tuple[int, ...] = (-1,)) -> Tensor:
+    """Return the standard deviation over dimensions, which stay with a size of 1; of one sample it is 0."""
+    n_values = math.prod(waveform.shape[index] for index in dim)
+    exact = waveform.double() if is_traced() else waveform  # onnxruntime adds one by one: in ten seconds 1e-4 are lost
+    return exact.std(dim=dim, keepdim=True, correction=1 if n_values > 1 else 0).to(waveform.dtype)
 
 
 def stft(waveform: Tensor, window: Tensor, hop: int) -> Tensor:

@@ -56,7 +56,12 @@ class Network(nn.Module):
     @property
     def is_causal(self) -> bool:
         """Whether no output sample depends on input more than `latency_samples` later."""
-        return False
+        return not self.looks_ahead
+
+    @property
+    def looks_ahead(self) -> str:
+        """What part of it needs more of the future than `latency_samples`, as words; empty where it is causal."""
+        return "it does not say what it needs of the future"
 
     @property
     def latency_samples(self) -> int:

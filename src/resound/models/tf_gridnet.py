@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from resound.models.layers import istft, stft
+from resound.models.kernels.when import is_traced
+from resound.models.layers import istft, level_of, stft
 from resound.models.network import Network, NetworkConfig
 
 CACHED_STEPS = 8192  # rows × steps of an LSTM that go through it together without gradients
@@ -102,6 +103,11 @@ class TFGridNet(Network):
         self.register_buffer("window", WINDOWS[config.window](config.n_fft), persistent=False)
 
     @property
+    def looks_ahead(self) -> str:
+        """The LSTMs over time and the attention."""
+        return "its LSTMs run over time both ways, and its attention sees all frames"
+
+    @property
     def follows_level(self) -> bool:
         """Whether an input twice as loud gives an output twice as loud: its level is taken out, then put back."""
         return True
@@ -109,10 +115,11 @@ class TFGridNet(Network):
     def process(self, waveform: Tensor) -> Tensor:
         """Return ``(batch, source, time)``."""
         config, n_samples = self.config, waveform.shape[-1]
-        n_values = n_samples * config.n_channels
-        scale = waveform.std(dim=(1, 2), keepdim=True, correction=1 if n_values > 1 else 0).clamp_min(1e-8)
+        scale = level_of(waveform, (1, 2)).clamp_min(1e-8)
         x = self._spectrum(waveform / scale)
-        x = self.norm(self.entry(x)).permute(0, 2, 3, 1)  # (batch, frame, freq, D), as it lies in memory
+        x = self.entry(x)
+        x = _norm_in_double(self.norm, x) if is_traced() else self.norm(x)
+        x = x.permute(0, 2, 3, 1)  # (batch, frame, freq, D), as it lies in memory
         for block in self.blocks:
             if config.checkpoint_blocks and torch.is_grad_enabled():
                 x = checkpoint(block, x, use_reentrant=False)
@@ -194,7 +201,7 @@ class Path(nn.Module):
         x = self.norm(x.transpose(0, 1))
         if self.kernel > 1:
             x = x.unfold(0, self.kernel, self.hop).transpose(2, 3).flatten(2)  # (step, row, I · D)
-        y = _lstm_of_onnx(self.lstm, x) if torch.onnx.is_in_onnx_export() else self.lstm(x)[0]
+        y = self.lstm(x)[0]
         if self.kernel == self.hop:
             y = functional.linear(y, self.out.weight, self.bias).unflatten(2, (self.kernel, width))
             return y.permute(1, 0, 2, 3).flatten(1, 2)
@@ -248,23 +255,8 @@ def _rows_at_once(n_places: int) -> int:
     return min(32, max(16, CACHED_STEPS // n_places // 16 * 16))
 
 
-def _lstm_of_onnx(lstm: nn.LSTM, x: Tensor) -> Tensor:
-    """Return `lstm(x)[0]` as the one node that ONNX has for it: torch's own export fixes the number of steps."""
-    n_steps, n_rows, _ = x.shape
-    hidden = lstm.hidden_size
-
-    def both(name: str) -> Tensor:
-        """Both directions of a parameter, gates in ONNX's order: input, output, forget, cell."""
-        i, f, g, o = torch.stack([getattr(lstm, name), getattr(lstm, f"{name}_reverse")]).chunk(4, dim=1)
-        return torch.cat([i, o, f, g], dim=1)
-
-    bias = torch.cat([both("bias_ih_l0"), both("bias_hh_l0")], dim=1)
-    y, _, _ = torch.onnx.ops.symbolic_multi_out(
-        "LSTM",
-        (x, both("weight_ih_l0"), both("weight_hh_l0"), bias),
-        attrs={"hidden_size": hidden, "direction": "bidirectional"},
-        dtypes=(x.dtype,) * 3,
-        shapes=((n_steps, 2, n_rows, hidden), (2, n_rows, hidden), (2, n_rows, hidden)),
-        version=20,
-    )
-    return y.transpose(1, 2).flatten(2)  # (step, direction, row, H) -> (step, row, 2 · H)
+def _norm_in_double(norm: nn.GroupNorm, x: Tensor) -> Tensor:
+    """Return the norm of ``(batch, D, frame, freq)`` over all of it, for a runtime that adds values up one by one."""
+    mean = x.double().mean(dim=(1, 2, 3), keepdim=True).to(x.dtype)
+    variance = (x - mean).square().double().mean(dim=(1, 2, 3), keepdim=True).to(x.dtype)
+    return (x - mean) * (variance + norm.eps).rsqrt() * norm.weight[:, None, None] + norm.bias[:, None, None]

@@ -80,9 +80,9 @@ class Timbre(Network):
         nn.init.uniform_(self.leave.weight, -0.1 / math.sqrt(widths[0]), 0.1 / math.sqrt(widths[0]))
 
     @property
-    def is_causal(self) -> bool:
-        """Always: each kernel ends at the first sample of its stride, so not even the rest of the frame is seen."""
-        return True
+    def looks_ahead(self) -> str:
+        """Nothing: each kernel ends at the first sample of its stride, so not even the rest of the frame is seen."""
+        return ""
 
     @property
     def hop_samples(self) -> int:

@@ -102,6 +102,11 @@ class TwoStageUNet(Network):
         return int(self.config.hop * 2**self.config.depth)
 
     @property
+    def looks_ahead(self) -> str:
+        """The convolutions: over frames they are centred."""
+        return "its convolutions over frames are centred, and see those that follow"
+
+    @property
     def receptive_field_samples(self) -> int | None:
         """Input samples that one output sample depends on: the frames that reach it, and all that those depend on."""
         config = self.config

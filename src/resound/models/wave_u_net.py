@@ -92,6 +92,11 @@ class WaveUNet(Network):
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     @property
+    def looks_ahead(self) -> str:
+        """The convolutions: at every level they see what follows."""
+        return "its convolutions are centred, and see what follows at every level"
+
+    @property
     def receptive_field_samples(self) -> int:
         """How many input samples one output sample depends on, at the most (by where it lies between decimations)."""
         config = self.config
@@ -117,7 +122,7 @@ class WaveUNet(Network):
         for down in self.down:
             x = functional.leaky_relu(down(x), SLOPE, inplace=True)
             skips.append(x)
-            x = x[..., ::2]
+            x = x.unflatten(-1, (-1, 2))[..., 0]
         x = functional.leaky_relu(self.bottom(x), SLOPE, inplace=True)
         for up in self.up:
             x = torch.cat([_twice(x), skips.pop()], dim=1)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from resound.models.kernels.when import is_traced
+
 SHORT_FRAMES = 16  # pieces up to which are joined: of many a walk along them costs more than the copy
 
 Pieces = tuple[Tensor, ...]  # (batch, frame, channel) one after the other, never none
@@ -30,6 +32,8 @@ def delayed(pieces: Pieces, n_frames: int, delay: int) -> Tensor:
 
 def extended(pieces: Pieces, newest: Tensor, n_frames: int) -> Pieces:
     """Return the pieces with another after them, without those that are before the last ``n_frames``."""
+    if is_traced():
+        return (torch.cat([*pieces, newest], dim=1),)
     if pieces[-1].shape[1] < SHORT_FRAMES:
         pieces, newest = pieces[:-1], torch.cat([pieces[-1], newest], dim=1)
     pieces = (*pieces, newest)
@@ -38,3 +42,8 @@ def extended(pieces: Pieces, newest: Tensor, n_frames: int) -> Pieces:
         n_spare -= pieces[first].shape[1]
         first += 1
     return pieces[first:]
+
+
+def for_the_next_step(pieces: Pieces, n_frames: int) -> Pieces:
+    """Return the pieces as a stream keeps them: as they are; in a graph, whose state has one size, the last frames."""
+    return (torch.cat(pieces, dim=1)[:, -n_frames:],) if is_traced() else pieces

@@ -1,0 +1,111 @@
+"""An ONNX file and what it says of itself: the form it has, its rate, its delay, its state.
+
+The keys are listed in `resound.export.facts`.  Older files, and those of others, need no more than ``sample_rate`` and
+``context_samples`` to restore whole recordings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resound.errors import ModelError, one_line
+
+TYPES = ("float32", "float64", "int64")
+MOST_STATE_VALUES = 100_000_000  # more is a file that is damaged, or means harm
+
+
+@dataclass(frozen=True)
+class StateTensor:
+    """One tensor that a stream hands from a frame to the next."""
+
+    name: str  # of the input
+    next_name: str  # of the output
+    shape: tuple[int, ...]
+    type: str  # one of `TYPES`
+    fill: float  # every element before the first frame
+
+    def initial(self) -> NDArray:
+        """Return it before the first frame."""
+        return np.full(self.shape, self.fill, dtype=self.type)
+
+    def line(self) -> str:
+        """Return it as a line of the file's metadata: ``state_a next_a float32 0 1x1x480``."""
+        size = "x".join(map(str, self.shape)) or "scalar"
+        return f"{self.name} {self.next_name} {self.type} {self.fill:g} {size}"
+
+    @classmethod
+    def parse(cls, line: str) -> StateTensor:
+        """Return what `line` gave.  Raises `ValueError`."""
+        name, next_name, kind, fill, size = line.split(" ")
+        shape = () if size == "scalar" else tuple(map(int, size.split("x")))
+        if kind not in TYPES or min(shape, default=1) < 1 or np.prod(shape, dtype=float) > MOST_STATE_VALUES:
+            raise ValueError(line)
+        return cls(name, next_name, shape, kind, float(fill))
+
+
+class GraphFile:
+    """A file that onnxruntime has opened."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the graph.  Raises `ModelError` if it is missing, damaged, or cannot be run."""
+        import onnxruntime
+
+        if not os.path.isfile(path):
+            raise ModelError(f"{path}: no such model file; give the path of an .onnx file")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # files are what runs in parallel, see --jobs
+        options.log_severity_level = 4
+        self.path = path
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises a family of its own without a common root
+            raise ModelError(
+                f"{path}: is not an ONNX model that can be run ({one_line(str(error))[:120]}); export it again"
+            ) from None
+        self.facts = dict(self.session.get_modelmeta().custom_metadata_map)
+        self.name = self.facts.get("name", path.stem)
+        self.sample_rate = self.whole("sample_rate", least=1)
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether it takes a frame and a state, and not a whole recording."""
+        return self.facts.get("form") == "streaming"
+
+    def whole(self, key: str, *, least: int, default: int | None = None) -> int:
+        """Return a whole number of the metadata.  Raises `ModelError`."""
+        text = self.facts.get(key, None if default is None else str(default))
+        if text is None or not (text.isascii() and text.isdigit()) or int(text) < least:
+            raise ModelError(
+                f"{self.path}: its metadata {key!r} is {text!r}; export it with a whole number of at least {least}"
+            )
+        return int(text)
+
+    def states(self) -> list[StateTensor]:
+        """Return the tensors of a stream's state.  Raises `ModelError` where graph and metadata disagree."""
+        try:
+            states = [StateTensor.parse(line) for line in self.facts["states"].splitlines()]
+        except (KeyError, ValueError):
+            raise ModelError(f"{self.path}: its metadata 'states' cannot be read; export it again") from None
+        inputs, outputs = _signature(self.session.get_inputs()), _signature(self.session.get_outputs())
+        if not inputs or not outputs:
+            raise ModelError(f"{self.path}: has no inputs or outputs; export it again")
+        told = [(state.name, state.shape) for state in states], [(state.next_name, state.shape) for state in states]
+        if (inputs[1:], outputs[1:]) != told:
+            raise ModelError(f"{self.path}: its metadata 'states' is not of this graph; export it again")
+        return states
+
+    def md5(self) -> str:
+        """Return what identifies the file."""
+        return hashlib.md5(self.path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _signature(tensors: Sequence[Any]) -> list[tuple[str, tuple[int, ...]]]:
+    return [(tensor.name, tuple(tensor.shape)) for tensor in tensors]

@@ -1,0 +1,98 @@
+"""How fast an exported file runs here, in a process of its own: one thread, without torch, as it will be used."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resound.errors import ModelError, ResoundError
+from resound.inference.frames import GraphFrames
+from resound.inference.graph_file import GraphFile
+from resound.inference.memory import peak_memory_mb
+from resound.inference.workers import single_threaded_children, start_tracker
+
+SECONDS = 10.0
+WARM_UP_FRAMES = 50
+N_WHOLE = 3  # times that an offline graph runs
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a file costs on one thread."""
+
+    real_time_factor: float  # seconds of work for a second of sound
+    memory_mb: float  # the most that the process held, the interpreter included
+    frame_ms: float | None = None  # streaming: how long a frame lasts ...
+    median_ms: float | None = None  # ... and how long it takes
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+
+    def __str__(self) -> str:
+        whole = f"{self.real_time_factor:.4f} x real time on one thread, {self.memory_mb:.0f} MB"
+        if self.frame_ms is None:
+            return whole
+        return (
+            f"a frame of {self.frame_ms:g} ms takes {self.median_ms:.3f} ms (median; 95 %: {self.p95_ms:.3f}, "
+            f"99 %: {self.p99_ms:.3f}); {whole}"
+        )
+
+
+def time_file(path: Path) -> Timing:
+    """Return how fast a file runs on noise.  Raises `ModelError`."""
+    start_tracker()
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe(duplex=False)
+    with single_threaded_children():
+        process = context.Process(target=_measure, args=(theirs, path), daemon=True)
+        process.start()
+    theirs.close()
+    try:
+        found = mine.recv()
+    except EOFError:
+        raise ModelError(f"{path}: the process that timed it ended; perhaps for lack of memory") from None
+    finally:
+        process.join()
+    if isinstance(found, ResoundError):
+        raise found
+    assert isinstance(found, Timing)
+    return found
+
+
+def _measure(pipe: Any, path: Path) -> None:
+    try:
+        pipe.send(_streaming(path) if GraphFile(path).is_streaming else _offline(path))
+    except ResoundError as error:
+        pipe.send(error)
+
+
+def _streaming(path: Path) -> Timing:
+    frames = GraphFrames(path)
+    stream, size = frames.begin(), frames.frame_samples
+    noise = np.random.default_rng(0).standard_normal((frames.n_channels, size)).astype(np.float32) / 10
+    seconds = []
+    for _ in range(WARM_UP_FRAMES + round(SECONDS * frames.sample_rate / size)):
+        start = time.perf_counter()
+        stream.step(noise)
+        seconds.append(time.perf_counter() - start)
+    taken = 1000 * np.array(seconds[WARM_UP_FRAMES:])
+    frame_ms = 1000 * size / frames.sample_rate
+    median, p95, p99 = np.percentile(taken, [50, 95, 99])
+    return Timing(float(taken.mean()) / frame_ms, peak_memory_mb(), frame_ms, float(median), float(p95), float(p99))
+
+
+def _offline(path: Path) -> Timing:
+    file = GraphFile(path)
+    n_channels = file.whole("n_channels", least=1, default=1)
+    size = round(SECONDS * file.sample_rate)
+    noise = np.random.default_rng(0).standard_normal((1, n_channels, size)).astype(np.float32) / 10
+    feed, seconds = {file.session.get_inputs()[0].name: noise}, []
+    for _ in range(N_WHOLE):
+        start = time.perf_counter()
+        file.session.run(None, feed)
+        seconds.append(time.perf_counter() - start)
+    return Timing(min(seconds) / SECONDS, peak_memory_mb())
