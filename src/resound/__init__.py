@@ -5,6 +5,7 @@
 >>> report = resound.restore_file("film.mkv", strength=0.7)                               # doctest: +SKIP
 >>> network = resound.load("models/dns48")                                                # doctest: +SKIP
 >>> voices = resound.separate(samples, 16000, "models/convtasnet")                        # doctest: +SKIP
+>>> stream = resound.Stream("voice.onnx", sample_rate=44100, channels=2)                  # doctest: +SKIP
 >>> resound.evaluate(enhanced="out", clean="clean", degraded="noisy").verdict             # doctest: +SKIP
 """
 
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from resound.evaluation.api import evaluate
     from resound.inference.pipeline import restore, restore_file
     from resound.inference.separation import separate
+    from resound.inference.streaming import Stream
 
-__all__ = ["evaluate", "load", "restore", "restore_file", "separate"]
+__all__ = ["Stream", "evaluate", "load", "restore", "restore_file", "separate"]
 
 # Names are looked up when they are used: `import resound` stays under a tenth of a second.
 _HOMES = {
+    "Stream": "resound.inference.streaming",
     "evaluate": "resound.evaluation.api",
     "load": "resound.checkpoint",
     "restore": "resound.inference.pipeline",

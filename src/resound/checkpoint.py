@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,20 @@ def run_network(network: Network, waveform: NDArray) -> NDArray:
     """Return ``(batch, source, time)`` for ``(batch, channel, time)``, float32 both: for who has no torch at hand."""
     with torch.inference_mode():
         return network(torch.from_numpy(waveform)).numpy()
+
+
+def stepper(network: Network) -> Callable[[NDArray], NDArray]:
+    """Return a function that gives a stream's next frame ``(batch, source, time)``, and keeps its state."""
+    causal: Any = network  # and has a state and steps
+    state = causal.init_state(1)
+
+    def step(frame: NDArray) -> NDArray:
+        nonlocal state
+        with torch.inference_mode():
+            sound, state = causal.step(torch.from_numpy(frame), state)
+        return sound.numpy()
+
+    return step
 
 
 def use_all_cores(shared_by: int = 1) -> None:

@@ -15,9 +15,10 @@ from resound.audio.segments import read_excerpt
 from resound.checkpoint import load_model, model_folder, read_about
 from resound.errors import ConfigError, ModelError
 from resound.export.facts import facts_of_graph
-from resound.export.graph import check_streams, frame_of, offline_graph, streaming_graph
+from resound.export.graph import check_streams, offline_graph, streaming_graph
 from resound.export.smaller import Weights, quality_db, with_weights
 from resound.export.verify import MOST_ERROR, Agreement, Sound, verify
+from resound.inference.graph_file import frame_of
 from resound.inference.timing import Timing, time_file
 from resound.models.network import Network
 
@@ -66,7 +67,7 @@ def export(
     is_streaming = network.is_causal if is_streaming is None else is_streaming
     if not is_streaming and frame_samples is not None:
         raise ConfigError("frames are of the streaming form; give --streaming, or leave --frame-samples out")
-    frame = frame_samples or frame_of(network)
+    frame = frame_samples or frame_of(network.sample_rate, network.grid_samples)
     if is_streaming:
         check_streams(network, frame)
     with atomic_file(output, overwrite=overwrite) as temporary:

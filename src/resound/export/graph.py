@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import onnx
 
 EXAMPLE_SECONDS = 1.0
-FRAME_SECONDS = 0.010  # of a stream, unless something else is asked for
 
 
 def offline_graph(network: Network) -> onnx.ModelProto:
@@ -58,12 +57,6 @@ def check_streams(network: Network, frame_samples: int) -> None:
     hop = network.grid_samples
     if frame_samples < hop or frame_samples % hop:
         raise ModelError(f"{name}: a frame of {frame_samples} samples is no whole number of its hops of {hop}")
-
-
-def frame_of(network: Network) -> int:
-    """Return the samples of a frame of about 10 ms: as many whole hops as fit, and at least one."""
-    hop = network.grid_samples
-    return hop * max(1, round(FRAME_SECONDS * network.sample_rate) // hop)
 
 
 class _Step(nn.Module):

@@ -33,7 +33,8 @@ class Agreement:
     seconds: float  # of sound that were compared
 
     def __str__(self) -> str:
-        return f"differs from torch by {self.error:.1e} of the peak at most (in {self.part}; {self.seconds:.1f} s compared)"
+        where = f"in {self.part}; {self.seconds:.1f} s compared"
+        return f"differs from torch by {self.error:.1e} of the peak at most ({where})"
 
 
 def verify(network: Network, path: Path, recording: Sound | None = None) -> Agreement:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from resound.errors import ModelError, one_line
 
+FRAME_SECONDS = 0.010  # of a stream, unless something else is asked for
 TYPES = ("float32", "float64", "int64")
 MOST_STATE_VALUES = 100_000_000  # more is a file that is damaged, or means harm
 
@@ -49,6 +50,11 @@ class StateTensor:
         if kind not in TYPES or min(shape, default=1) < 1 or np.prod(shape, dtype=float) > MOST_STATE_VALUES:
             raise ValueError(line)
         return cls(name, next_name, shape, kind, float(fill))
+
+
+def frame_of(sample_rate: int, hop: int) -> int:
+    """Return the samples of a frame of about 10 ms: as many whole hops of a network as fit, and at least one."""
+    return hop * max(1, round(FRAME_SECONDS * sample_rate) // hop)
 
 
 class GraphFile:

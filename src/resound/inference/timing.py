@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import json
+import os
+import subprocess
+import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from resound.errors import ModelError, ResoundError
+from resound.errors import ModelError, one_line
 from resound.inference.frames import GraphFrames
 from resound.inference.graph_file import GraphFile
 from resound.inference.memory import peak_memory_mb
-from resound.inference.workers import single_threaded_children, start_tracker
+from resound.inference.workers import THREAD_VARIABLES
 
 SECONDS = 10.0
 WARM_UP_FRAMES = 50
@@ -44,30 +46,13 @@ class Timing:
 
 def time_file(path: Path) -> Timing:
     """Return how fast a file runs on noise.  Raises `ModelError`."""
-    start_tracker()
-    context = multiprocessing.get_context("spawn")
-    mine, theirs = context.Pipe(duplex=False)
-    with single_threaded_children():
-        process = context.Process(target=_measure, args=(theirs, path), daemon=True)
-        process.start()
-    theirs.close()
-    try:
-        found = mine.recv()
-    except EOFError:
-        raise ModelError(f"{path}: the process that timed it ended; perhaps for lack of memory") from None
-    finally:
-        process.join()
-    if isinstance(found, ResoundError):
-        raise found
-    assert isinstance(found, Timing)
-    return found
-
-
-def _measure(pipe: Any, path: Path) -> None:
-    try:
-        pipe.send(_streaming(path) if GraphFile(path).is_streaming else _offline(path))
-    except ResoundError as error:
-        pipe.send(error)
+    command = [sys.executable, "-m", "resound.inference.timing", str(path)]
+    environment = {**os.environ, **{name: "1" for name in THREAD_VARIABLES}}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"]
+        raise ModelError(f"{path}: cannot be timed ({one_line(lines[-1])})")
+    return Timing(**json.loads(done.stdout))
 
 
 def _streaming(path: Path) -> Timing:
@@ -96,3 +81,8 @@ def _offline(path: Path) -> Timing:
         file.session.run(None, feed)
         seconds.append(time.perf_counter() - start)
     return Timing(min(seconds) / SECONDS, peak_memory_mb())
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    print(json.dumps(asdict(_streaming(file) if GraphFile(file).is_streaming else _offline(file))))

@@ -321,7 +321,7 @@ def weighted_sums(values: Tensor, decay: float) -> Tensor:
 
 
 def _counted(values: Tensor) -> Tensor:
-    """Return the numbers of the values along the last axis, in their type: powers of whole numbers are whole in ONNX."""
+    """Count the values along the last axis, in their own type: in ONNX a power of whole numbers is whole."""
     return torch.arange(values.shape[-1], device=values.device).to(values.dtype)
 
 

@@ -1,0 +1,267 @@
+"""Sound restored while it arrives: any number of samples in, as many out, late by what is stated.
+
+::
+
+    in ──┬─ resample ─ frames ─ network ─ what was removed ─ resample ─┐
+         └─ delayed by the same ───────────────────────────────────────┴─ minus gain × removed ── out
+
+As in `resound.inference.offline`, what goes through the network is what is *removed*: whatever lies above the network's
+own rate is kept, and at strength 0 what comes out is what came in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resound.dsp.resampling import StreamResampler
+from resound.errors import ConfigError, ModelError
+from resound.inference.frames import FrameMaker, FrameStream, GraphFrames
+from resound.inference.offline import MOST_CHANNELS, SAMPLE_RATES
+from resound.inference.pipeline import check_strength
+
+Samples = NDArray[np.float64]
+RAMP_SECONDS = 0.02  # in which a gain goes from 0 to 1: no click
+LOUDEST = 1e4  # 80 dB above full scale: no sound, and enough to poison a state
+MOST_REDUCTION_DB = 60.0
+
+
+class Stream:
+    """A recording restored while it arrives.
+
+    >>> stream = Stream("voice.onnx", sample_rate=44100, channels=2)                         # doctest: +SKIP
+    >>> for block in blocks:                      # (channel, time), any number of samples   # doctest: +SKIP
+    ...     play(stream.process(block))           # as many, `latency_samples` late
+    >>> play(stream.flush())                      # the last of them                         # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | FrameMaker,
+        *,
+        sample_rate: int | None = None,
+        channels: int | None = None,
+        strength: float = 1.0,
+        max_reduction_db: float | None = None,
+        block_samples: int = 1,
+    ) -> None:
+        """Open a model: the streaming form of an exported network, or the folder of a causal one.
+
+        ``sample_rate`` and ``channels`` are those of what arrives (default: the model's).  ``block_samples`` promises
+        that only multiples of it arrive, which lowers the delay.  Raises `ModelError` and `ConfigError`.
+        """
+        self._frames = frames = open_frames(model)
+        self.sample_rate = frames.sample_rate if sample_rate is None else _checked_rate(sample_rate)
+        self.n_channels = frames.n_channels if channels is None else channels
+        self.n_channels_out = _channels_out(frames, self.n_channels)
+        self.block_samples = _checked_block(block_samples)
+        self.strength, self.max_reduction_db = strength, max_reduction_db
+        self.latency_samples = _latency(frames, self.sample_rate, self.block_samples)
+        self._ramp = 1 / (RAMP_SECONDS * self.sample_rate)
+        self.n_silenced = 0  # samples that were no sound: NaN, infinite, or 80 dB above full scale
+        self.n_restarts = 0  # times that a network lost itself and began anew
+        self.reset()
+
+    @property
+    def strength(self) -> float:
+        """How much of what the model removes is removed, 0 to 1; may be set while the stream runs."""
+        return self._strength
+
+    @strength.setter
+    def strength(self, strength: float) -> None:
+        check_strength(strength)
+        self._strength = float(strength)
+
+    @property
+    def max_reduction_db(self) -> float | None:
+        """The most by which anything falls, in dB, None for no limit; may be set while the stream runs."""
+        return self._max_reduction_db
+
+    @max_reduction_db.setter
+    def max_reduction_db(self, max_reduction_db: float | None) -> None:
+        if max_reduction_db is not None and not 0 <= max_reduction_db <= MOST_REDUCTION_DB:
+            raise ConfigError(f"max reduction is {max_reduction_db} dB; give 0 to {MOST_REDUCTION_DB:g}")
+        self._max_reduction_db = max_reduction_db
+
+    @property
+    def latency_seconds(self) -> float:
+        """By how much what comes out is late."""
+        return self.latency_samples / self.sample_rate
+
+    def reset(self) -> None:
+        """Begin anew, as before the first sample."""
+        self._inner = _Removal(self._frames, self.sample_rate, self.n_channels, self.n_channels_out)
+        self._heard = np.zeros((self.n_channels_out, 0))
+        self._removed = np.zeros((self.n_channels_out, 0))
+        self._waiting = self.latency_samples  # zeros still to be given out
+        self._gain = self._wanted_gain()
+
+    def process(self, samples: NDArray) -> Samples:
+        """Return as many samples as came in, ``(channel, time)`` or ``(time,)`` both.  Raises `ConfigError`."""
+        sound, is_flat = self._checked(samples)
+        self._heard = np.concatenate([self._heard, sound[: self.n_channels_out]], axis=1)
+        self._removed = np.concatenate([self._removed, self._inner.add(sound)], axis=1)
+        self.n_restarts = self._inner.n_restarts
+        n_zeros = min(self._waiting, sound.shape[1])
+        self._waiting -= n_zeros
+        out = np.concatenate([np.zeros((self.n_channels_out, n_zeros)), self._mixed(sound.shape[1] - n_zeros)], axis=1)
+        return out[0] if is_flat else out
+
+    def flush(self) -> Samples:
+        """Return the last `latency_samples`, and begin anew."""
+        tail = self.process(np.zeros((self.n_channels, self.latency_samples)))
+        self.reset()
+        return tail
+
+    def _mixed(self, n_samples: int) -> Samples:
+        """Take the next samples off what was heard and what is to be removed of it."""
+        assert n_samples <= self._removed.shape[1], "the stated delay is too short"
+        heard, self._heard = self._heard[:, :n_samples], self._heard[:, n_samples:]
+        removed, self._removed = self._removed[:, :n_samples], self._removed[:, n_samples:]
+        wanted = self._wanted_gain()
+        if self._gain == wanted:
+            return heard - wanted * removed
+        steps = self._gain + np.sign(wanted - self._gain) * self._ramp * np.arange(1, n_samples + 1)
+        gains = np.clip(steps, min(self._gain, wanted), max(self._gain, wanted))
+        self._gain = float(gains[-1]) if n_samples else self._gain
+        return heard - gains * removed
+
+    def _wanted_gain(self) -> float:
+        kept = 0.0 if self._max_reduction_db is None else 10 ** (-self._max_reduction_db / 20)
+        return self._strength * (1 - kept)
+
+    def _checked(self, samples: NDArray) -> tuple[Samples, bool]:
+        """Return ``(channel, time)``, what is no sound at 0, and whether it came as ``(time,)``."""
+        array = np.asarray(samples)
+        if array.dtype not in (np.float32, np.float64):
+            raise ConfigError(f"samples are {array.dtype}; convert them to float32 or float64 with full scale at 1")
+        if (
+            array.shape[:-1] not in ((self.n_channels,), ())
+            or not array.ndim
+            or (array.ndim, self.n_channels) == (1, 2)
+        ):
+            raise ConfigError(f"samples have shape {array.shape}; give ({self.n_channels}, time)")
+        if array.shape[-1] % self.block_samples:
+            raise ConfigError(
+                f"{array.shape[-1]} samples are no multiple of the {self.block_samples} that were promised"
+            )
+        sound = np.atleast_2d(array).astype(np.float64)
+        is_sound = np.abs(sound) < LOUDEST  # NaN is not
+        if not is_sound.all():
+            self.n_silenced += int((~is_sound).sum())
+            sound[~is_sound] = 0.0
+        return sound, array.ndim == 1
+
+
+class _Removal:
+    """What a model removes, at the stream's rate, as soon as it is known; the first sample is the input's first."""
+
+    def __init__(self, frames: FrameMaker, sample_rate: int, n_channels: int, n_out: int) -> None:
+        self._frames, self._n_out = frames, n_out
+        self._down = _resampler(sample_rate, frames.sample_rate, n_channels)
+        self._up = _resampler(frames.sample_rate, sample_rate, n_out)
+        self._pending = np.zeros((n_channels, 0))  # less than a frame, at the model's rate
+        self._dry = np.zeros((n_out, frames.latency_samples))  # what the network's next output is of
+        self._n_early = frames.latency_samples  # outputs still to come that are of before the first sample
+        self._streams = self._begin()
+        self.n_restarts = 0
+
+    def _begin(self) -> list[FrameStream]:
+        return [self._frames.begin() for _ in range(len(self._pending) // self._frames.n_channels)]
+
+    def add(self, sound: Samples) -> Samples:
+        """Return what more is known to be removed, ``(channel, time)``."""
+        self._pending = np.concatenate([self._pending, self._down(sound)], axis=1)
+        size, removed = self._frames.frame_samples, []
+        n_frames = self._pending.shape[1] // size
+        for index in range(n_frames):
+            removed.append(self._frame(self._pending[:, index * size : (index + 1) * size]))
+        self._pending = self._pending[:, n_frames * size :]
+        known = np.concatenate(removed, axis=1) if removed else np.zeros((self._n_out, 0))
+        n_early = min(self._n_early, known.shape[1])
+        self._n_early -= n_early
+        return self._up(known[:, n_early:])
+
+    def _frame(self, frame: Samples) -> Samples:
+        """Return what is removed in the frame that comes out when this one goes in."""
+        dry = np.concatenate([self._dry, frame[: self._n_out]], axis=1)
+        self._dry = dry[:, frame.shape[1] :]
+        dry, fed = dry[:, : frame.shape[1]], frame.astype(np.float32)
+        width = self._frames.n_channels
+        made = [stream.step(fed[index * width : (index + 1) * width]) for index, stream in enumerate(self._streams)]
+        restored = np.concatenate(made).astype(np.float64)
+        if not np.isfinite(restored).all():  # its state is lost as well
+            self._streams, self.n_restarts = self._begin(), self.n_restarts + 1
+            return np.zeros_like(dry)
+        return dry - restored
+
+
+def open_frames(model: str | os.PathLike[str] | FrameMaker) -> FrameMaker:
+    """Return what makes a model's frames.  Raises `ModelError` for a model that cannot stream, or is none."""
+    if not isinstance(model, str | os.PathLike):
+        return model
+    path = Path(model)
+    if str(model) in ("auto", "classic"):
+        raise ModelError(
+            f"model {str(model)!r} looks at seconds of what follows and cannot stream; give a network that is exported "
+            "with --streaming, or a causal one's folder"
+        )
+    if path.is_dir():
+        from resound.inference.network_frames import NetworkFrames
+
+        return NetworkFrames(path)
+    return GraphFrames(path)
+
+
+def _channels_out(frames: FrameMaker, n_channels: int) -> int:
+    """Return how many channels come out.  Raises `ConfigError`."""
+    if not isinstance(n_channels, int) or not 1 <= n_channels <= MOST_CHANNELS:
+        raise ConfigError(f"channels is {n_channels!r}; give 1 to {MOST_CHANNELS}")
+    if frames.n_sources > frames.n_channels:
+        raise ConfigError(
+            f"model {frames.name!r} separates into {frames.n_sources} voices; a stream restores one sound"
+        )
+    if frames.n_channels == 1:
+        return n_channels
+    if frames.n_channels != n_channels:
+        raise ConfigError(f"model {frames.name!r} takes {frames.n_channels} channels, not {n_channels}")
+    return frames.n_sources
+
+
+def _checked_rate(sample_rate: int) -> int:
+    lowest, highest = SAMPLE_RATES
+    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int) or not lowest <= sample_rate <= highest:
+        raise ConfigError(f"sample rate is {sample_rate!r} Hz; give a whole number from {lowest} to {highest}")
+    return sample_rate
+
+
+def _checked_block(block_samples: int) -> int:
+    if isinstance(block_samples, bool) or not isinstance(block_samples, int) or block_samples < 1:
+        raise ConfigError(f"block_samples is {block_samples!r}; give a whole number of at least 1")
+    return block_samples
+
+
+def _resampler(rate_in: int, rate_out: int, n_channels: int) -> Callable[[Samples], Samples]:
+    """Return what resamples ``(channel, time)`` block by block."""
+    if rate_in == rate_out:
+        return lambda block: block
+    return StreamResampler(rate_in, rate_out, n_channels).process
+
+
+def _latency(frames: FrameMaker, sample_rate: int, block_samples: int) -> int:
+    """Return how many samples behind the input the output is, so that there is always one to give out.
+
+    That is the model's own delay, what is missing of a frame at worst, and what the resamplers hold back: found by
+    counting for a second how many samples have come out when so many have gone in.
+    """
+    size, late = frames.frame_samples, frames.latency_samples
+    n_in = np.arange(0, sample_rate + block_samples, block_samples)
+    is_resampled = frames.sample_rate != sample_rate
+    n_inner = StreamResampler(sample_rate, frames.sample_rate, 1).n_after(n_in) if is_resampled else n_in
+    n_known = np.maximum(n_inner // size * size - late, 0)
+    n_out = StreamResampler(frames.sample_rate, sample_rate, 1).n_after(n_known) if is_resampled else n_known
+    return int(np.max(n_in - n_out))
