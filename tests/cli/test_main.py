@@ -20,5 +20,5 @@ def test_help_lists_the_commands_as_people_meet_them(resound):
             "models",
             "import",
         ),
-        *("doctor", "train", "tune", "adapt", "reproduce", "evaluate", "compare", "report", "export"),
+        *("doctor", "train", "tune", "adapt", "reproduce", "evaluate", "compare", "report", "export", "stream"),
     ]

@@ -38,6 +38,7 @@ from resound.cli import (
     restore,
     rooms,
     separate,
+    stream,
     train,
     tune,
 )
@@ -64,6 +65,7 @@ ORDER = (
     "compare",
     "report",
     "export",
+    "stream",
 )
 
 
@@ -104,6 +106,7 @@ app.command("evaluate")(evaluate.command)
 app.command("compare")(compare.command)
 app.command("report")(report.command)
 app.command("export")(export.command)
+app.command("stream")(stream.command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -44,9 +44,10 @@ class FrameStream(Protocol):
 class GraphFrames:
     """The streaming form of an exported network.  A frame maker."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: GraphFile | Path) -> None:
         """Open the file.  Raises `ModelError` where it is none, or of another form."""
-        self.file = file = GraphFile(path)
+        self.file = file = GraphFile(file) if isinstance(file, Path) else file
+        path = file.path
         if not file.is_streaming:
             raise ModelError(
                 f"{path}: is for whole recordings; to stream, export the network with --streaming (causal ones can)"

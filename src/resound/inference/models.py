@@ -9,6 +9,8 @@ from typing import Any
 
 from resound.classic.chain import ClassicConfig, build_stages
 from resound.errors import ConfigError, ModelError, did_you_mean
+from resound.inference.frames_restorer import FramesRestorer
+from resound.inference.graph_file import GraphFile
 from resound.inference.network import NetworkRestorer
 from resound.inference.offline import Restorer, Samples
 from resound.inference.onnx import OnnxRestorer
@@ -24,7 +26,7 @@ class Model:
     name: str
     weights_md5: str | None  # None for a model without weights
     settings: dict[str, Any]
-    network: OnnxRestorer | NetworkRestorer | None
+    network: OnnxRestorer | FramesRestorer | NetworkRestorer | None
     config: ClassicConfig
     max_reduction_db: float | None
 
@@ -64,13 +66,18 @@ def find_model(
         return Model("classic", None, settings, None, config, max_reduction_db)
     path = Path(word)
     if path.suffix.lower() == ".onnx" or os.path.exists(path):
-        network = NetworkRestorer(path) if os.path.isdir(path) else OnnxRestorer(path)
+        network = NetworkRestorer(path) if os.path.isdir(path) else restorer_of(GraphFile(path))
         settings = {"path": str(path), "max_reduction_db": max_reduction_db}
         return Model(network.name, network.weights_md5, settings, network, config, max_reduction_db)
     raise ModelError(
         f"model {word!r} is not known{did_you_mean(word, NAMES)}; choose from {', '.join(NAMES)}, "
         "or give the path of an .onnx file or of a network's folder"
     )
+
+
+def restorer_of(file: GraphFile) -> OnnxRestorer | FramesRestorer:
+    """Return what restores recordings by an ONNX file, of either form.  Raises `ModelError`."""
+    return FramesRestorer(file) if file.is_streaming else OnnxRestorer(file)
 
 
 class LimitedReduction:

@@ -20,20 +20,16 @@ from resound.inference.graph_file import GraphFile
 class OnnxRestorer:
     """Restores with the first source of an ONNX graph.  A restorer: see `resound.inference.offline`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: GraphFile | Path) -> None:
         """Load the graph.  Raises `ModelError` if it is missing, damaged, or not of the contract above."""
-        file = GraphFile(path)
-        if file.is_streaming:
-            raise ModelError(
-                f"{path}: takes a frame and a state, for streams; export the network with --offline as well"
-            )
+        file = GraphFile(file) if isinstance(file, Path) else file
         self._session = file.session
         self.name, self.sample_rate = file.name, file.sample_rate
         self.context = file.whole("context_samples", least=0)
         self.latency = file.whole("latency_samples", least=0, default=0)
         self.grid = file.whole("grid_samples", least=1, default=1)
         self.weights_md5 = file.md5()
-        self._check_contract(path)
+        self._check_contract(file.path)
 
     def process(self, block: NDArray) -> NDArray:
         """Return the block restored, ``(channel, time)`` -> ``(channel, time)``.
