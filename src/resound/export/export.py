@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import onnx
 
 RECORDING_SECONDS = 10.0
+LEAST_GAIN = 0.99  # what a file with fewer bits may have of the size of the whole one
 Tell = Callable[[str], None]
 
 
@@ -122,7 +123,7 @@ def _made_smaller(
         quality = quality_db(path, whole)
     finally:
         whole.unlink()
-    if size_mb >= exact.size_mb and after.real_time_factor >= before.real_time_factor:
+    if size_mb > LEAST_GAIN * exact.size_mb and after.real_time_factor >= before.real_time_factor:
         raise ModelError(
             f"weights {weights} make this network neither smaller ({size_mb:.2f} MB, {exact.size_mb:.2f} before) nor "
             "faster; leave --weights out"

@@ -119,7 +119,7 @@ def _exported(
 
     lengths = ({2: torch.export.Dim.DYNAMIC},) if is_any_length else None
     try:
-        with _silence(), torch.no_grad():
+        with silence(), torch.no_grad():
             program = torch.onnx.export(
                 with_onnx_nodes(module),
                 example,
@@ -151,8 +151,8 @@ def _exported(
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep torch's exporter from telling of its progress, and of what it would like to be told."""
+def silence() -> Iterator[None]:
+    """Keep the libraries from telling of their progress, and of what they would like to be told."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

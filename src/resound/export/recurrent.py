@@ -10,14 +10,22 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from resound.models.timbre import WeightNorm
+
 OPSET = 20
 GATES = {"GRU": (1, 0, 2), "LSTM": (0, 3, 1, 2)}  # torch's gates in ONNX's order: z r n, and i o f g
 
 
 def with_onnx_nodes(network: nn.Module) -> nn.Module:
-    """Return a copy of a network whose GRU and LSTM layers are ONNX nodes; it can be exported and not run."""
+    """Return a copy of a network whose GRU and LSTM layers are ONNX nodes; it can be exported and not run.
+
+    Weights that are made of others (a gain and a direction) are made.
+    """
     network = copy.deepcopy(network)
     for module in list(network.modules()):
+        if isinstance(module, WeightNorm):
+            with torch.no_grad():
+                module.fold()
         for name, child in module.named_children():
             if isinstance(child, nn.GRU | nn.LSTM):
                 setattr(module, name, Recurrent(child))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from resound.errors import ModelError
+from resound.export.graph import silence
 from resound.export.verify import test_sounds
 from resound.inference.frames import GraphFrames
 from resound.inference.graph_file import GraphFile
@@ -63,7 +64,8 @@ def _in_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
         onnx.save(model, before)
-        quantize_dynamic(before, after, weight_type=QuantType.QInt8, per_channel=True)
+        with silence():
+            quantize_dynamic(before, after, weight_type=QuantType.QInt8, per_channel=True)
         return onnx.load(after)
 
 

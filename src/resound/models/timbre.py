@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resound.models.kernels.gru import gru
+from resound.models.kernels.when import is_traced
 from resound.models.network import Network, NetworkConfig, State
 
 SLOPE = 0.2  # of the leaky ReLU
@@ -174,8 +175,10 @@ class WeightNorm(nn.Module):
 
     def weight(self) -> Tensor:
         """Return the weight, ``(out, in)``; without gradients as it was folded, unless the parameters changed since."""
-        if self._folded is not None and not torch.is_grad_enabled() and self._folded[0] == self._versions():
-            return self._folded[1]
+        if self._folded is not None and not torch.is_grad_enabled():
+            versions, folded = self._folded
+            if is_traced() or versions == self._versions():  # a graph has the weight itself, and parameters no version
+                return folded
         return self.direction * (self.gain / torch.linalg.vector_norm(self.direction, dim=1)).unsqueeze(1)
 
     def fold(self) -> None:

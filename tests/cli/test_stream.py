@@ -1,0 +1,143 @@
+"""``resound stream`` as people use it: between pipes, and between sound devices."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+pytest.importorskip("onnxscript", reason="needs the extra: pip install '.[train]'")
+
+from tests.conftest import hiss, write_wav
+from tests.export.conftest import tiny_model, tiny_stream  # noqa: F401
+
+PROGRAM = [sys.executable, "-c", "from resound.cli.main import main; main()", "stream"]
+
+
+def stream(data, *words):
+    return subprocess.run([*PROGRAM, *map(str, words)], input=data, capture_output=True, check=False)
+
+
+def test_a_pipe_gives_what_restore_gives(resound, tiny_stream, tmp_path):  # noqa: F811
+    path = write_wav(tmp_path / "a.wav", hiss(9001, 2), subtype="PCM_24")
+    ended = stream(path.read_bytes(), "--model", tiny_stream)
+    assert (ended.returncode, ended.stderr.decode().strip()) == (
+        0,
+        "9001 samples, 8,000 Hz, 2 channels; the delay of 19.9 ms is taken out",
+    )
+    resound("restore", path, "--model", tiny_stream, "-o", tmp_path / "b.wav")
+    expected, rate = soundfile.read(tmp_path / "b.wav")
+    (tmp_path / "c.wav").write_bytes(ended.stdout)
+    streamed, streamed_rate = soundfile.read(io.BytesIO(ended.stdout))
+    assert (rate, streamed_rate, soundfile.info(tmp_path / "b.wav").subtype) == (8000, 8000, "PCM_24")
+    np.testing.assert_allclose(streamed, expected, atol=2e-6)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+def test_ffmpeg_before_and_behind(tiny_stream, tmp_path):  # noqa: F811
+    path = write_wav(tmp_path / "a.wav", hiss(8000))
+    ours = " ".join(f"'{word}'" for word in [*PROGRAM, "--model", str(tiny_stream)])
+    line = f"ffmpeg -v error -i {path} -f wav - | {ours} | ffmpeg -v error -i - -c:a flac {tmp_path}/b.flac"
+    subprocess.run(["bash", "-c", f"set -o pipefail; {line}"], check=True, capture_output=True)
+    assert soundfile.info(tmp_path / "b.flac").frames == 8000
+
+
+def test_bare_samples_keep_their_delay_where_asked(tiny_stream):  # noqa: F811
+    data = hiss(4000)[0].astype("<f4").tobytes()
+    ended = stream(data, "--model", tiny_stream, "--raw", "f32le", "--rate", 8000, "--keep-delay")
+    out = np.frombuffer(ended.stdout, "<f4")
+    assert (ended.returncode, len(out)) == (0, 4000)
+    assert not out[:159].any() and out[159:].any()
+
+
+@pytest.mark.parametrize(
+    ("data", "words", "message"),
+    [
+        (b"", (), "stdin: is empty; send sound"),
+        (b"OggS....................", (), "stdin: is no WAV"),
+        (b"", ("--raw", "s16"), "raw is 's16'; did you mean 's16le'?"),
+        (b"", ("--raw", "s16le"), "bare samples do not say their rate"),
+        (b"", ("--rate", 8000), "--rate and --channels are in a WAV's header"),
+        (b"", ("--raw", "s16le", "--rate", 8000, "--channels", 0), "channels is 0"),
+        (b"", ("--raw", "s16le", "--input", "x"), "--raw is for stdin"),
+    ],
+)
+def test_wrong_input_is_one_line(tiny_stream, data, words, message):  # noqa: F811
+    ended = stream(data, "--model", tiny_stream, *words)
+    told = ended.stderr.decode()
+    assert (ended.returncode, ended.stdout, len(told.splitlines())) == (1, b"", 1)
+    assert message in told
+
+
+def test_a_model_must_be_named_and_stream(resound):
+    assert "--model is missing" in resound("stream").stderr
+    assert "cannot stream" in resound("stream", "--model", "classic").stderr
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tiny_stream, tmp_path):  # noqa: F811
+    path = write_wav(tmp_path / "a.wav", hiss(400000))
+    ours = " ".join(f"'{word}'" for word in [*PROGRAM, "--model", str(tiny_stream)])
+    ended = subprocess.run(["bash", "-c", f"{ours} < {path} | head -c 100"], capture_output=True, check=False)
+    assert (len(ended.stdout), ended.stderr) == (100, b"")
+
+
+@pytest.fixture
+def null_sinks(tmp_path):
+    """Two sinks of PulseAudio that play to nobody, and the environment in which PortAudio finds them."""
+    pytest.importorskip("sounddevice", reason="needs the extra: pip install '.[live]'", exc_type=(ImportError, OSError))
+    if not all(map(shutil.which, ("pulseaudio", "pactl", "paplay", "parec"))):
+        pytest.skip("needs pulseaudio and its tools")
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)}
+    server = subprocess.Popen(
+        ["pulseaudio", "-n", "--exit-idle-time=-1", "--daemonize=no", "-L", "module-native-protocol-unix",
+         "-L", "module-null-sink sink_name=a rate=8000", "-L", "module-null-sink sink_name=b rate=8000"],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for _ in range(50):
+            if subprocess.run(["pactl", "info"], env=environment, capture_output=True, check=False).returncode == 0:
+                break
+            time.sleep(0.1)
+        else:
+            pytest.skip("PulseAudio does not start here")
+        yield environment
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.mark.slow
+def test_live_from_a_device_to_a_device(null_sinks, tiny_stream, tmp_path):  # noqa: F811
+    listed = subprocess.run([*PROGRAM, "--list-devices"], env=null_sinks, capture_output=True, check=False)
+    if b"pulse" not in listed.stdout:
+        pytest.skip("PortAudio has no way to PulseAudio here")
+    path = write_wav(tmp_path / "a.wav", hiss(8 * 8000, rms=0.2))
+    words = ["--model", str(tiny_stream), "--input", "pulse", "--output", "pulse", "--rate", "8000", "--channels", "1"]
+    between = {**null_sinks, "PULSE_SOURCE": "a.monitor", "PULSE_SINK": "b"}
+    live = subprocess.Popen([*PROGRAM, *words, "--seconds", "5"], env=between, stderr=subprocess.PIPE, text=True)
+    player = subprocess.Popen(["paplay", str(path)], env={**null_sinks, "PULSE_SINK": "a"})
+    recorder = subprocess.Popen(
+        ["parec", "-d", "b.monitor", "--rate", "8000", "--channels", "1", "--format", "s16le", "--raw"],
+        env=null_sinks, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    told = live.communicate(timeout=60)[1]
+    for process in (player, recorder):
+        process.terminate()
+    heard = np.frombuffer(recorder.communicate()[0], "<i2")
+    assert live.returncode == 0
+    assert "under-runs" in told and "ms from device to device" in told
+    assert np.abs(heard).max() > 300  # it came through
+
+
+@pytest.mark.slow
+def test_a_device_that_is_not_there_is_one_line(null_sinks, tiny_stream):  # noqa: F811
+    words = ["--model", str(tiny_stream), "--input", "nothing of the kind"]
+    ended = subprocess.run([*PROGRAM, *words], env=null_sinks, capture_output=True, check=False, text=True)
+    assert ended.returncode == 1
+    assert "no such input device 'nothing of the kind'" in ended.stderr.splitlines()[-1]
