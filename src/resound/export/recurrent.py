@@ -9,7 +9,9 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_linear_bn_eval
 
+from resound.models.band_rnn import LinearNorm
 from resound.models.timbre import WeightNorm
 
 OPSET = 20
@@ -19,13 +21,17 @@ GATES = {"GRU": (1, 0, 2), "LSTM": (0, 3, 1, 2)}  # torch's gates in ONNX's orde
 def with_onnx_nodes(network: nn.Module) -> nn.Module:
     """Return a copy of a network whose GRU and LSTM layers are ONNX nodes; it can be exported and not run.
 
-    Weights that are made of others (a gain and a direction) are made.
+    Weights that are made of others (a gain and a direction) are made, and norms of batches are part of the weights
+    before them.
     """
     network = copy.deepcopy(network)
     for module in list(network.modules()):
         if isinstance(module, WeightNorm):
             with torch.no_grad():
                 module.fold()
+        if isinstance(module, LinearNorm):
+            assert isinstance(module.norm, nn.BatchNorm1d)
+            module.linear, module.norm = fuse_linear_bn_eval(module.linear, module.norm), nn.Identity()
         for name, child in module.named_children():
             if isinstance(child, nn.GRU | nn.LSTM):
                 setattr(module, name, Recurrent(child))

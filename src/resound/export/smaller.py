@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from resound.errors import ModelError
+from resound.errors import ModelError, one_line
 from resound.export.graph import silence
 from resound.export.verify import test_sounds
 from resound.inference.frames import GraphFrames
@@ -64,8 +64,14 @@ def _in_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
         onnx.save(model, before)
-        with silence():
-            quantize_dynamic(before, after, weight_type=QuantType.QInt8, per_channel=True)
+        try:
+            with silence():
+                quantize_dynamic(before, after, weight_type=QuantType.QInt8, per_channel=True)
+        except Exception as error:  # assertions of onnxruntime's, on networks that it does not know how to
+            why = one_line(str(error)) or type(error).__name__
+            raise ModelError(
+                f"weights int8: onnxruntime cannot store this network so ({why}); give float16, or leave it out"
+            ) from None
         return onnx.load(after)
 
 

@@ -24,6 +24,7 @@ part of the weights when it does not learn; a recording is one run of each GRU.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -178,7 +179,7 @@ class BandRNN(Network):
         taps, following["hidden"] = self._taps(seen, state["hidden"])
         first = n_past - self.config.lookahead_frames + self._middle  # the newest frame that the filter takes
         parts = [product(taps[:, :, k], spectra[:, first - k : first - k + n_frames]) for k in range(taps.shape[2])]
-        filtered = torch.stack(parts).sum(dim=0)
+        filtered = functools.reduce(torch.add, parts)
         sound = istft(filtered, self.window, hop, endless=True)  # (batch, (frames + 1) * hop), the ends fading
         carried = torch.cat([state["carry"][:, 0] + sound[:, :hop], sound[:, hop:]], dim=-1)
         following["carry"] = carried[:, None, -hop:]
@@ -228,7 +229,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, band_hidden: int) -> None:
         super().__init__()
-        self.time = nn.GRU(width, width, batch_first=True)
+        self.time = nn.GRU(width, width)
         self.after_time = LinearNorm(width, width)
         self.bands = nn.GRU(width, band_hidden, batch_first=True, bidirectional=True)
         self.after_bands = LinearNorm(2 * band_hidden, width)
@@ -236,9 +237,9 @@ class Block(nn.Module):
     def forward(self, x: Tensor, hidden: Tensor, n_batch: int) -> tuple[Tensor, Tensor]:
         """Return ``(batch * frame, band, channel)`` for the same, and the state ``(batch, band, channel)``."""
         n_bands = x.shape[1]
-        over_time = x.unflatten(0, (n_batch, -1)).transpose(1, 2).flatten(0, 1)  # (batch * band, frame, channel)
+        over_time = x.unflatten(0, (n_batch, -1)).transpose(0, 1).flatten(1, 2)  # (frame, batch * band, channel)
         y, after = self.time(over_time, hidden.flatten(0, 1)[None].contiguous())
-        y = y.unflatten(0, (n_batch, n_bands)).transpose(1, 2).flatten(0, 1)
+        y = y.unflatten(1, (n_batch, n_bands)).transpose(0, 1).flatten(0, 1)
         x = x + self.after_time(y)
         y, _ = self.bands(x)
         return x + self.after_bands(y), after[0].unflatten(0, (n_batch, n_bands))
@@ -250,7 +251,7 @@ class LinearNorm(nn.Module):
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
         self.linear = nn.Linear(n_in, n_out, bias=False)
-        self.norm = nn.BatchNorm1d(n_out)
+        self.norm: nn.Module = nn.BatchNorm1d(n_out)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(..., out)`` for ``(..., in)``."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from resound.models.kernels import fourier
 from resound.models.kernels.when import is_traced
 
 
@@ -35,13 +36,23 @@ def level_of(waveform: Tensor, dim: tuple[int, ...] = (-1,)) -> Tensor:
 def stft(waveform: Tensor, window: Tensor, hop: int) -> Tensor:
     """Return real and imaginary parts ``(..., frame, freq, 2)`` of ``(..., time)``, whole frames only, no padding.
 
-    In a graph made for export it is a product with sines and cosines, for there is no complex number in ONNX.
+    A graph made for export has products instead (`resound.models.kernels.fourier`): there is no complex number in ONNX.
     """
     n_fft = len(window)
-    frames = waveform.float().unfold(-1, n_fft, hop) * window
     if not is_traced():
-        return torch.view_as_real(torch.fft.rfft(frames))
-    return (frames @ _waves(window)).unflatten(-1, (n_fft // 2 + 1, 2))
+        return torch.view_as_real(torch.fft.rfft(waveform.float().unfold(-1, n_fft, hop) * window))
+    frames = _frames(waveform.float(), n_fft, hop) * window
+    return fourier.rfft(frames)
+
+
+def _frames(waveform: Tensor, n_fft: int, hop: int) -> Tensor:
+    """Return ``(..., frame, n_fft)``, whole frames only: for a graph, in which `unfold` looks up each sample."""
+    if n_fft % hop:
+        return waveform.unfold(-1, n_fft, hop)
+    n_hops = waveform.shape[-1] // hop
+    hops = waveform[..., : n_hops * hop].unflatten(-1, (-1, hop))
+    n_parts = n_fft // hop
+    return torch.cat([hops[..., part : n_hops - n_parts + 1 + part, :] for part in range(n_parts)], dim=-1)
 
 
 def istft(spectrum: Tensor, window: Tensor, hop: int, *, endless: bool = False) -> Tensor:
@@ -51,9 +62,7 @@ def istft(spectrum: Tensor, window: Tensor, hop: int, *, endless: bool = False) 
     """
     n_fft, spectrum = len(window), spectrum.float()
     if is_traced():
-        twice = torch.full((n_fft // 2 + 1, 2), 2.0 / n_fft, device=window.device)
-        twice[0] = twice[-1] = 1.0 / n_fft
-        frames = (spectrum * twice).flatten(-2) @ _waves(window).t()
+        frames = fourier.irfft(spectrum, n_fft)
     else:
         frames = torch.fft.irfft(torch.view_as_complex(spectrum.contiguous()), n_fft)
     sound, power = overlap_add(frames * window, hop), window.square()
@@ -75,11 +84,3 @@ def overlap_add(frames: Tensor, hop: int) -> Tensor:
     for index, part in enumerate(parts[1:], start=1):
         sound = sound + functional.pad(part.flatten(-2), (index * hop, (n_overlapping - 1 - index) * hop))
     return sound
-
-
-def _waves(window: Tensor) -> Tensor:
-    """Return the real transform of windowed samples as a matrix ``(time, freq · 2)``: cosine and minus sine in turn."""
-    n_fft = len(window)
-    turns = torch.outer(torch.arange(n_fft), torch.arange(n_fft // 2 + 1)) % n_fft  # whole turns left out: exact
-    angles = turns.double() * (2 * math.pi / n_fft)
-    return torch.stack([angles.cos(), -angles.sin()], dim=-1).flatten(1).to(window)
