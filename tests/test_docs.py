@@ -39,7 +39,7 @@ def test_pages_name_only_flags_that_exist(page):
     commands = list(typer.main.get_command(app).commands.values())
     for command in commands:  # grows by the commands of groups
         commands += getattr(command, "commands", {}).values()
-        known |= {flag for parameter in command.params for flag in parameter.opts}
+        known |= {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
     lines = [line for line in page.read_text(encoding="utf-8").splitlines() if re.search(r"\bresound \w+ ", line)]
     named = {flag for line in lines for flag in re.findall(r"(?<![\w-])--[a-z-]+", line.split("#")[0])}
     assert named <= known

@@ -19,8 +19,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
     "--autoplay-policy=no-user-gesture-required",
-    "--host-resolver-rules=MAP * ~NOTFOUND", "--no-first-run", "--disable-background-networking", "--mute-audio",
-    "--disable-dev-shm-usage", "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--no-first-run", "--disable-background-networking",
+    "--mute-audio", "--disable-dev-shm-usage", "--hide-scrollbars",
 )  # fmt: skip
 
 # Chromium reads at 3 and writes at 4: the ends of the pipes are moved there, out of each other's way first.
@@ -33,7 +33,7 @@ LAUNCH = (
 class Browser:
     """One tab.  A context manager."""
 
-    def __init__(self, page: Path, width: int = 1200, height: int = 900) -> None:
+    def __init__(self, page: Path | str, width: int = 1200, height: int = 900) -> None:
         program = next((found for name in NAMES if (found := shutil.which(name))), None)
         if program is None:
             pytest.skip("needs Chromium")
@@ -57,7 +57,7 @@ class Browser:
         for domain in ("Runtime", "Page", "Log", "Network"):
             self.ask(f"{domain}.enable")
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.ask("Page.navigate", url=page.resolve().as_uri())
+        self.ask("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
 
     def __enter__(self) -> Browser:
         return self
@@ -96,6 +96,13 @@ class Browser:
         while not self.run(expression):
             assert time.monotonic() < end, f"never true: {expression}; {self.errors}"
             time.sleep(0.05)
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Choose a file in an input, as a person does."""
+        self.wait("document.readyState === 'complete'")
+        root = self.ask("DOM.getDocument")["root"]["nodeId"]
+        node = self.ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.ask("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """Write a PNG of what is seen, or of the whole page."""
