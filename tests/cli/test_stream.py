@@ -141,3 +141,20 @@ def test_a_device_that_is_not_there_is_one_line(null_sinks, tiny_stream):  # noq
     ended = subprocess.run([*PROGRAM, *words], env=null_sinks, capture_output=True, check=False, text=True)
     assert ended.returncode == 1
     assert "no such input device 'nothing of the kind'" in ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_device_that_disappears_is_one_line(null_sinks, tiny_stream):  # noqa: F811
+    words = ["--model", str(tiny_stream), "--input", "pulse", "--output", "pulse", "--rate", "8000", "--channels", "1"]
+    between = {**null_sinks, "PULSE_SOURCE": "a.monitor", "PULSE_SINK": "b"}
+    live = subprocess.Popen([*PROGRAM, *words, "--seconds", "30"], env=between, stderr=subprocess.PIPE, text=True)
+    assert live.stderr is not None
+    told = live.stderr.readline()
+    if "ms late" not in told:
+        live.communicate()
+        pytest.skip("PortAudio has no way to PulseAudio here")
+    time.sleep(1.5)
+    subprocess.run(["pactl", "exit"], env=null_sinks, check=True)
+    told = live.communicate(timeout=20)[1]
+    assert live.returncode == 1
+    assert told.splitlines()[-1] == "resound: a sound device has gone, or stopped; connect it and begin again"
