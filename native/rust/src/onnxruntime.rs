@@ -117,7 +117,7 @@ impl Runtime {
         if let Some((_, runtime)) = loaded.iter().find(|(path, _)| names.contains(path)) {
             return Ok(runtime);
         }
-        let mut reason = String::new();
+        let mut reasons = Vec::new();
         for name in &names {
             match load(name) {
                 Ok(library) => {
@@ -125,14 +125,15 @@ impl Runtime {
                     loaded.push((name.clone(), runtime));
                     return Ok(runtime);
                 }
-                Err(why) => reason = why,
+                Err(why) => reasons.push(why),
             }
         }
         Err(Error::new(
             Code::Library,
             format!(
-                "{}: onnxruntime cannot be loaded ({reason}); give the path of libonnxruntime.so, or set {VARIABLE}",
-                names[0].display()
+                "{}: onnxruntime cannot be loaded ({}); give the path of libonnxruntime.so, or set {VARIABLE}",
+                names[0].display(),
+                reasons[0]
             ),
         ))
     }
