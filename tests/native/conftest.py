@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[2]
 NATIVE = ROOT / "native"
+PAGE = ROOT / "docs" / "native.md"
 C_FLAGS = ["-std=c89", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1"]
 LIBRARIES = sorted((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
 
-from .conftest import NATIVE, compiled, in_python, noise
+from .conftest import NATIVE, PAGE, compiled, in_python, noise
 from .graphs import write_counter, write_mixer
 
 SAME = 1e-5
@@ -83,3 +84,10 @@ def test_the_header_is_one_for_cplusplus(tmp_path):
     source.write_text('#include "resound.h"\nint main() { return resound_last_error()[0]; }\n')
     command = ["g++", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only", f"-I{NATIVE / 'c'}", source]
     assert subprocess.run(command, capture_output=True, text=True).stderr == ""
+
+
+def test_the_example_on_the_page_runs(linked, environment, exported, tmp_path):
+    source = tmp_path / "page.c"
+    source.write_text(re.search(r"```c\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1])
+    done = subprocess.run([linked(source), exported("one")], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "band_rnn: 8000 Hz, frames of 80 samples, 80 late\n")

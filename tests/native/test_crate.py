@@ -1,15 +1,16 @@
 """The crates' own tests, among them that a frame allocates nothing, with a network to run."""
 
+import re
 import subprocess
 
 import pytest
 
-from .conftest import NATIVE, needs
+from .conftest import NATIVE, PAGE, needs
 
 
-def cargo(environment, *arguments):
+def cargo(environment, *arguments, folder=NATIVE):
     command = [needs("cargo", why="it builds native/"), *arguments]
-    return subprocess.run(command, cwd=NATIVE, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def test_the_crates_pass_their_tests(exported, environment):
@@ -17,6 +18,16 @@ def test_the_crates_pass_their_tests(exported, environment):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "a_frame_allocates_nothing ... ok" in done.stdout
     assert "skipped" not in done.stdout + done.stderr
+
+
+def test_the_example_on_the_page_runs(exported, environment, tmp_path):
+    found = re.search(r"```toml\n(.*?)```.*?```rust\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    package = '[package]\nname = "page"\nversion = "0.1.0"\nedition = "2021"\n\n'
+    (tmp_path / "Cargo.toml").write_text(package + found[1].replace("native/rust", str(NATIVE / "rust")))
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "main.rs").write_text(found[2])
+    done = cargo(environment, "run", "--offline", "--quiet", "--", exported("one"), folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "band_rnn: 8000 Hz, 80 late\n"), done.stderr
 
 
 @pytest.mark.parametrize(
