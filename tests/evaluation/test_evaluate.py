@@ -138,6 +138,15 @@ def test_no_name_in_common_is_one_line(folders, resound):
     assert ended.status == 1 and "no name is in all of them" in ended.stderr and ended.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("place", ["enhanced", "list.txt"])
+def test_two_files_of_one_name_are_one_line(folders, resound, place):
+    soundfile.write("enhanced/take1.flac", soundfile.read("enhanced/take1.wav")[0], RATE)
+    (folders / "list.txt").write_text("".join(f"{path}\n" for path in (folders / "enhanced").iterdir()))
+    ended = resound("evaluate", "--clean", "clean", "--degraded", "degraded", "--enhanced", place, "-o", "out", *FAST)
+    assert ended.status == 1 and ended.stderr.count("\n") == 1
+    assert "take1.flac" in ended.stderr and "take1.wav" in ended.stderr
+
+
 def test_a_hop_of_difference_is_cut_and_said(folders, resound):
     changed("enhanced/take1.wav", lambda sound: sound[:-100])
     ended = resound("evaluate", *SIDES, *FAST)
