@@ -162,6 +162,25 @@ def test_a_longer_difference_is_an_error_of_that_file(folders, resound):
     assert rows()[1]["si_sdr"] == "" and "differ in length" in rows()[1]["error"]
 
 
+def test_a_recording_that_was_cut_short_is_called_damaged(folders, resound):
+    whole = (folders / "degraded" / "take1.wav").read_bytes()
+    (folders / "degraded" / "take1.wav").write_bytes(whole[:-32000])
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1
+    told = "take1.wav: is damaged (cut off; 0.50 s that its header promises are missing); get another copy"
+    assert told in ended.stdout and "differ in length" not in ended.stdout
+
+
+def test_a_recording_that_does_not_decode_is_called_damaged(folders, resound):
+    soundfile.write("clean/take1.flac", soundfile.read("clean/take1.wav")[0], RATE)
+    (folders / "clean" / "take1.wav").unlink()
+    whole = bytearray((folders / "clean" / "take1.flac").read_bytes())
+    whole[len(whole) // 2 : len(whole) // 2 + 400] = bytes(400)
+    (folders / "clean" / "take1.flac").write_bytes(whole)
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1 and "take1.flac: is damaged (at 0." in ended.stdout
+
+
 def test_other_rates_are_resampled_and_said(folders, resound):
     for number in range(4):
         changed(f"enhanced/take{number}.wav", lambda sound: sound[::2], rate=RATE // 2)
