@@ -207,6 +207,23 @@ def test_nothing_improves_on_a_silent_input(folders, resound):
     assert results()["improvement"]["unprocessed"]["si_sdr"]["mean"] == pytest.approx(6.02, abs=0.05)
 
 
+def test_a_silent_channel_is_left_out_and_the_other_judged(folders, resound):
+    for side in ("clean", "degraded", "enhanced"):
+        for number in range(4):
+            changed(f"{side}/take{number}.wav", lambda sound: np.stack([sound, np.zeros_like(sound)], axis=1))
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 0 and "note: silent channels of the input left out: 4 recordings" in ended.stdout
+    assert results()["improvement"]["unprocessed"]["si_sdr"]["mean"] == pytest.approx(6.02, abs=0.05)
+
+
+def test_no_value_at_all_is_one_line(folders, resound):
+    for number in range(4):
+        changed(f"clean/take{number}.wav", np.zeros_like)
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1 and ended.stdout == ""
+    assert "none of 4 recordings has a value of any metric (the reference is silent); look at" in ended.stderr
+
+
 def test_an_output_that_is_not_finite_is_counted(folders, resound):
     changed("enhanced/take2.wav", lambda sound: np.where(np.arange(len(sound)) == 5, np.nan, sound))
     ended = resound("evaluate", *SIDES, *FAST)
