@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,15 @@ def test_the_better_one_is_named(judged, resound):
 def test_those_that_nobody_can_tell_apart_are_told_so_and_what_it_would_take(judged, resound):
     ended = resound("compare", "results/a", "results/c", "--metrics", "si_sdr")
     assert "a and c cannot be told apart with 8 files" in ended.stdout and "files would be needed" in ended.stdout
+    assert "to tell a difference of that size by one test at 5 %" in ended.stdout
+
+
+def test_what_one_test_tells_and_several_do_not_is_no_matter_of_files():
+    rng = np.random.default_rng(0)
+    found = paired(0.5 + rng.standard_normal(24))
+    assert found.p < 0.05
+    told = sentence(Pairing("si_sdr", "a", "b", replace(found, p_holm=9 * found.p)), 9)
+    assert "cannot be told apart" in told and "this test by itself would tell them apart (p 0.0" in told
 
 
 def test_identical_systems_are_identical(judged, resound):
