@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from resound.errors import ConfigError, InputError, counted, did_you_mean
 from resound.evaluation.measures import METRICS
 from resound.evaluation.result import MAIN
-from resound.evaluation.statistics import LEAST_FILES, LEVEL, Difference, corrected, paired
+from resound.evaluation.statistics import LEAST_FILES, Difference, corrected, paired
 from resound.evaluation.words import number, signed
 from resound.evaluation.writing import CSV, JSON
 from resound.judging.summary import Statistics, finite, statistics_of
@@ -294,7 +294,7 @@ def _what_it_takes(found: Difference) -> str:
         )
     if not found.n_needed:
         return "no number of files up to a million would tell a difference of that size"
-    if found.p < LEVEL:
+    if replace(found, p_holm=found.p).is_told_apart:
         return f"this test by itself would tell them apart (p {p_text(found.p)}), but it is one of several"
     if found.n_needed <= found.n:
         return "the differences are uneven: more files would tell"
