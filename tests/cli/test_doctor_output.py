@@ -166,6 +166,14 @@ def test_recordings_may_come_as_a_shell_lists_them(here, resound):
     assert ended.status == 0 and ended.stdout.endswith("classic on 2 recordings\n")
 
 
+def test_two_files_of_one_name_are_two_recordings(here):
+    from resound.cli.doctor_options import recordings_in
+
+    write_three(here, speech(1, 1.0))
+    (here / "clean/take0.flac").write_bytes((here / "clean/take0.wav").read_bytes())
+    assert len(recordings_in(here / "clean")) == 2
+
+
 def test_a_code_is_explained(resound):
     told = resound("doctor", "--explain", "out05").stdout
     assert told.startswith("OUT05: there are seams") and "How to silence it." in told

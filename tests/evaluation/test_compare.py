@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from evaluation.chromium import Browser
 from evaluation.folders import recordings, write_folders
-from resound.evaluation.compare import Pairing, sentence
+from resound.evaluation.compare import Pairing, but_worse, sentence
 from resound.evaluation.evaluate import Asked, evaluate
 from resound.evaluation.statistics import paired
 from resound.evaluation.writing import write_results
@@ -65,6 +66,32 @@ def test_the_better_one_is_named(judged, resound):
 def test_those_that_nobody_can_tell_apart_are_told_so_and_what_it_would_take(judged, resound):
     ended = resound("compare", "results/a", "results/c", "--metrics", "si_sdr")
     assert "a and c cannot be told apart with 8 files" in ended.stdout and "files would be needed" in ended.stdout
+    assert "to tell a difference of that size by one test at 5 %" in ended.stdout
+
+
+def test_what_the_better_one_is_worse_in_is_told():
+    rng = np.random.default_rng(0)
+    better, worse = paired(1 + 0.1 * rng.random(20)), paired(np.linspace(-0.4, -0.3, 20))
+    pairings = [
+        Pairing("si_sdr", "a", "b", better),
+        Pairing("pesq", "a", "b", worse),
+        Pairing("pesq", "a", "c", better),
+    ]
+    assert but_worse(pairings[0], pairings) == "; but worse in PESQ (-0.35)"
+    assert but_worse(pairings[2], pairings) == ""
+
+
+def test_the_number_of_files_has_two_digits():
+    found = replace(paired(np.array([1.0, -0.9, 1.1, -1.0, 0.3, -0.2, 0.1])), n_needed=15_798)
+    assert "about 16,000 files would be needed" in sentence(Pairing("si_sdr", "a", "b", found), 1)
+
+
+def test_what_one_test_tells_and_several_do_not_is_no_matter_of_files():
+    rng = np.random.default_rng(0)
+    found = paired(0.6 + rng.standard_normal(24))
+    assert found.p < 0.05 and found.low > 0
+    told = sentence(Pairing("si_sdr", "a", "b", replace(found, p_holm=9 * found.p)), 9)
+    assert "cannot be told apart" in told and "this test by itself would tell them apart (p 0.0" in told
 
 
 def test_identical_systems_are_identical(judged, resound):

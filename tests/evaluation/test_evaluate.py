@@ -138,6 +138,15 @@ def test_no_name_in_common_is_one_line(folders, resound):
     assert ended.status == 1 and "no name is in all of them" in ended.stderr and ended.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("place", ["enhanced", "list.txt"])
+def test_two_files_of_one_name_are_one_line(folders, resound, place):
+    soundfile.write("enhanced/take1.flac", soundfile.read("enhanced/take1.wav")[0], RATE)
+    (folders / "list.txt").write_text("".join(f"{path}\n" for path in (folders / "enhanced").iterdir()))
+    ended = resound("evaluate", "--clean", "clean", "--degraded", "degraded", "--enhanced", place, "-o", "out", *FAST)
+    assert ended.status == 1 and ended.stderr.count("\n") == 1
+    assert "take1.flac" in ended.stderr and "take1.wav" in ended.stderr
+
+
 def test_a_hop_of_difference_is_cut_and_said(folders, resound):
     changed("enhanced/take1.wav", lambda sound: sound[:-100])
     ended = resound("evaluate", *SIDES, *FAST)
@@ -151,6 +160,25 @@ def test_a_longer_difference_is_an_error_of_that_file(folders, resound):
     assert ended.status == 1 and "take1: sides differ in length by 1600 samples" in ended.stdout
     assert "3 files can prove nothing against the unprocessed input (it takes 6): better on 3" in ended.stdout
     assert rows()[1]["si_sdr"] == "" and "differ in length" in rows()[1]["error"]
+
+
+def test_a_recording_that_was_cut_short_is_called_damaged(folders, resound):
+    whole = (folders / "degraded" / "take1.wav").read_bytes()
+    (folders / "degraded" / "take1.wav").write_bytes(whole[:-32000])
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1
+    told = "take1.wav: is damaged (cut off; 0.50 s that its header promises are missing); get another copy"
+    assert told in ended.stdout and "differ in length" not in ended.stdout
+
+
+def test_a_recording_that_does_not_decode_is_called_damaged(folders, resound):
+    soundfile.write("clean/take1.flac", soundfile.read("clean/take1.wav")[0], RATE)
+    (folders / "clean" / "take1.wav").unlink()
+    whole = bytearray((folders / "clean" / "take1.flac").read_bytes())
+    whole[len(whole) // 2 : len(whole) // 2 + 400] = bytes(400)
+    (folders / "clean" / "take1.flac").write_bytes(whole)
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1 and "take1.flac: is damaged (at 0." in ended.stdout
 
 
 def test_other_rates_are_resampled_and_said(folders, resound):
@@ -177,6 +205,23 @@ def test_nothing_improves_on_a_silent_input(folders, resound):
     assert ended.status == 0 and "note: silent input, so no improvement: 1 recording" in ended.stdout
     assert rows()[1]["si_sdr"] != "" and rows()[1]["si_sdr_i"] == rows()[1]["si_sdr_unprocessed"] == ""
     assert results()["improvement"]["unprocessed"]["si_sdr"]["mean"] == pytest.approx(6.02, abs=0.05)
+
+
+def test_a_silent_channel_is_left_out_and_the_other_judged(folders, resound):
+    for side in ("clean", "degraded", "enhanced"):
+        for number in range(4):
+            changed(f"{side}/take{number}.wav", lambda sound: np.stack([sound, np.zeros_like(sound)], axis=1))
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 0 and "note: silent channels of the input left out: 4 recordings" in ended.stdout
+    assert results()["improvement"]["unprocessed"]["si_sdr"]["mean"] == pytest.approx(6.02, abs=0.05)
+
+
+def test_no_value_at_all_is_one_line(folders, resound):
+    for number in range(4):
+        changed(f"clean/take{number}.wav", np.zeros_like)
+    ended = resound("evaluate", *SIDES, *FAST)
+    assert ended.status == 1 and ended.stdout == ""
+    assert "none of 4 recordings has a value of any metric (the reference is silent); look at" in ended.stderr
 
 
 def test_an_output_that_is_not_finite_is_counted(folders, resound):

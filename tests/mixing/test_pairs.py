@@ -73,6 +73,12 @@ def test_names_on_one_side_only_are_counted(folders):
     assert stream.skipped["extra.wav: has no clean side"] == 1
 
 
+def test_two_files_of_one_name_are_named(folders):
+    write_wav(folders / "noisy" / "p1.flac", noise(3, 8000)[None])
+    with pytest.raises(InputError, match=r"noisy: holds p1.flac and p1.wav, two recordings of one name; move one"):
+        Pairs(settings(clean=folders / "clean", degraded=folders / "noisy"))
+
+
 @pytest.mark.parametrize("missing", ["clean", "noisy"])
 def test_a_folder_that_is_not_there_is_named(folders, missing):
     config = settings(clean=folders / "clean", degraded=folders / "noisy")

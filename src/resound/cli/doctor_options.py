@@ -87,9 +87,9 @@ def conclude(
 
 def recordings_in(place: Path) -> list[Path]:
     """Return a recording, or those of a folder.  Raises `InputError`."""
-    from resound.mixing.pairs import files_by_name
+    from resound.mixing.pairs import recordings_under
 
-    return list(files_by_name(place).values()) if place.is_dir() else [place]
+    return recordings_under(place) if place.is_dir() else [place]
 
 
 def check_page(page: Path | None) -> None:

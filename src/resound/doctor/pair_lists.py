@@ -72,9 +72,15 @@ def files_of(place: Path, side: str) -> dict[str, Path]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise InputError(f"{place}: cannot be read ({reason}); give a CSV or scp list of files") from None
-    readers: dict[str, Callable[[str, Path, str], dict[str, str]]]
+    readers: dict[str, Callable[[str, Path, str], list[tuple[str, str]]]]
     readers = {".csv": _of_csv, ".scp": _of_scp, ".txt": _of_lines}
-    found = readers[place.suffix.lower()](text, place, side)
+    found: dict[str, str] = {}
+    for name, file in readers[place.suffix.lower()](text, place, side):
+        if found.setdefault(name, file) != file:
+            raise InputError(
+                f"{place}: {name!r} is both {found[name]} and {file}; give each recording a key of its own (the column "
+                "'id' of a CSV, the first word of an scp list)"
+            )
     if not found:
         raise InputError(f"{place}: lists no file; give a CSV or scp list of files")
     return {name: _beside(place, file) for name, file in found.items()}
@@ -89,19 +95,19 @@ def without_partner(files: dict[str, Path], names: list[str], place: Path) -> li
     return [f"{place}: {counted(len(alone), 'file')} without a partner, left out: {shown}"]
 
 
-def _of_scp(text: str, place: Path, _: str) -> dict[str, str]:
+def _of_scp(text: str, place: Path, _: str) -> list[tuple[str, str]]:
     lines = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
     bad = next((line for line in lines if len(line) != 2), None)
     if bad:
         raise InputError(f"{place}: {bad[0]!r} has no path; a line of an scp list is 'key path'")
-    return {key: path.strip() for key, path in lines}
+    return [(key, path.strip()) for key, path in lines]
 
 
-def _of_lines(text: str, place: Path, _: str) -> dict[str, str]:
-    return {Path(line.strip()).stem: line.strip() for line in text.splitlines() if line.strip()}
+def _of_lines(text: str, place: Path, _: str) -> list[tuple[str, str]]:
+    return [(Path(line.strip()).stem, line.strip()) for line in text.splitlines() if line.strip()]
 
 
-def _of_csv(text: str, place: Path, side: str) -> dict[str, str]:
+def _of_csv(text: str, place: Path, side: str) -> list[tuple[str, str]]:
     """Return the files of a side's column; a row's key is its id, or its number where the list holds both sides."""
     rows = csv_rows(text, place)
     columns = {name.strip().lower(): name for name in (rows[0] if rows else {}) if name}
@@ -113,12 +119,8 @@ def _of_csv(text: str, place: Path, side: str) -> dict[str, str]:
             f"{place}: has no column {side!r} or 'path' (columns there: {there}); name it in the first row"
         )
     key = next((columns[name] for name in ID_COLUMNS if name in columns), None)
-    found = {}
-    for number, row in enumerate(rows, 1):
-        file = (row[column] or "").strip()
-        if file:
-            found[row[key] if key else f"row {number}" if own else Path(file).stem] = file
-    return found
+    listed = [(number, row, file) for number, row in enumerate(rows, 1) if (file := (row[column] or "").strip())]
+    return [(row[key] if key else f"row {number}" if own else Path(file).stem, file) for number, row, file in listed]
 
 
 def csv_rows(text: str, place: Path) -> list[dict[str, str]]:

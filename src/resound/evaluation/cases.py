@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from resound.mixing.cache import CachedExamples
 from resound.mixing.example import Audio, Example
 
 HOP_SECONDS = 0.02  # by which lengths may differ: the longest hop that models commonly have
+DAMAGE = ("cut off", "damaged")  # words of what a reader says of a file that is not whole
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,12 @@ class Loader:
         sides = {side: [_at(audio, own, rate) for audio, own in sounds] for side, sounds in read.items()}
         if separates:
             sides = {side: [audio.mean(axis=0, keepdims=True) for audio in sounds] for side, sounds in sides.items()}
-        sides, cut = _of_one_length(sides, rate)
+        try:
+            sides, cut = _of_one_length(sides, rate)
+        except InputError:
+            for path in itertools.chain.from_iterable(paths.values()):
+                _check_whole(path)  # which says more
+            raise
         whole = {side: np.concatenate(sounds) for side, sounds in sides.items()}
         reference = whole.get("clean", whole["degraded"])
         whole["degraded"] = _fitted(whole["degraded"], reference, "degraded", separates)
@@ -100,6 +107,7 @@ def _read(path: Path, side: str) -> tuple[Audio, int]:
             rate, warnings = reader.format.sample_rate, reader.warnings
         if warnings and "not finite" in warnings[0]:
             raise InputError(warnings[0].partition(";")[0] + "; write it again") from None
+        _check_undamaged(path, warnings)
         audio = np.concatenate(blocks, axis=1) if blocks else np.zeros((1, 0), np.float32)
     if not audio.shape[1]:
         raise InputError(f"{path}: holds no samples; make it again")
@@ -107,6 +115,21 @@ def _read(path: Path, side: str) -> tuple[Audio, int]:
     if n_bad and side != "enhanced":
         raise InputError(f"{path}: {counted(n_bad, 'sample is', 'samples are')} not finite; make it again")
     return audio, int(rate)
+
+
+def _check_whole(path: Path) -> None:
+    """Raise `InputError` for a recording of which there is less than its header promises."""
+    with open_reader(path) as reader:
+        for _ in reader.blocks(1 << 18):
+            pass
+        _check_undamaged(path, reader.warnings)
+
+
+def _check_undamaged(path: Path, warnings: Sequence[str]) -> None:
+    told = [warning.removeprefix(f"{path}: ") for warning in warnings]
+    damage = next((what for what in told if any(word in what for word in DAMAGE)), None)
+    if damage:
+        raise InputError(f"{path}: is damaged ({damage.removeprefix('damaged ')}); get another copy")
 
 
 def _at(audio: Audio, from_rate: int, to_rate: int) -> Audio:

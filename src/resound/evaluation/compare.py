@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,11 @@ class Comparison:
     @property
     def sentences(self) -> list[str]:
         """Say of each pair which is better, or that they cannot be told apart and what it would take."""
-        return [sentence(each, len(self.pairings)) for each in self.pairings if each.metric == self.main]
+        return [
+            sentence(each, len(self.pairings)) + but_worse(each, self.pairings)
+            for each in self.pairings
+            if each.metric == self.main
+        ]
 
     def values(self, system: System, metric: str) -> NDArray[np.float64]:
         """Return the figures of a system for the recordings of all."""
@@ -266,6 +270,21 @@ def sentence(pairing: Pairing, n_tests: int) -> str:
     return f"{apart}; {_what_it_takes(found)}"
 
 
+def but_worse(pairing: Pairing, pairings: Sequence[Pairing]) -> str:
+    """Return in which metrics the system that is better in one is worse, where that is as sure; else nothing."""
+    found, told = pairing.difference, []
+    if not found.is_told_apart:
+        return ""
+    for each in pairings:
+        other, measure = each.difference, METRICS[each.metric].measure
+        is_same_pair = (each.first, each.second) == (pairing.first, pairing.second)
+        is_opposed = other.is_told_apart and (other.mean > 0) != (found.mean > 0)
+        if is_same_pair and is_opposed and measure.better != "near 0":
+            unit = f" {measure.unit}" if measure.unit == "dB" else ""
+            told.append(f"{measure.title} ({signed(-abs(other.mean), _digits(other, measure.digits))}{unit})")
+    return f"; but worse in {', '.join(told)}" if told else ""
+
+
 def _what_it_takes(found: Difference) -> str:
     """Return in words what would tell systems apart that are not."""
     if found.is_contradictory:
@@ -275,9 +294,12 @@ def _what_it_takes(found: Difference) -> str:
         )
     if not found.n_needed:
         return "no number of files up to a million would tell a difference of that size"
+    if replace(found, p_holm=found.p).is_told_apart:
+        return f"this test by itself would tell them apart (p {p_text(found.p)}), but it is one of several"
     if found.n_needed <= found.n:
         return "the differences are uneven: more files would tell"
-    return f"about {found.n_needed:,} files would be needed to tell a difference of that size"
+    about = round(found.n_needed, 2 - len(str(found.n_needed)))  # two digits, which is more than is known
+    return f"about {about:,} files would be needed to tell a difference of that size by one test at 5 %"
 
 
 def _turned(found: Difference, digits: int, unit: str, title: str) -> str:

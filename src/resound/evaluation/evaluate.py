@@ -30,7 +30,7 @@ from resound.evaluation.lists import cases_between, check_places
 from resound.evaluation.measures import METRICS, choose, resampled_for
 from resound.evaluation.models import check_fits, found
 from resound.evaluation.result import Evaluation, Gathered
-from resound.evaluation.scoring import Scorer, Task
+from resound.evaluation.scoring import ENHANCED, Scorer, Task
 from resound.evaluation.words import REFERENCES, left_out_notes
 from resound.evaluation.writing import AUDIO
 from resound.inference.workers import count_of_jobs, held_signals, map_in_order
@@ -105,9 +105,7 @@ def evaluate(
         judge_all(cases, task, journal, partial(_tell_findings, references, tell), n_jobs, progress, tell)
         gathered = Gathered(len(cases)).add(journal.rows([case.name for case in cases]))
         looked, n_looked_at = _looked_at(cases, journal, asked, n_jobs)
-    if len(gathered.errors) == len(cases):
-        name, why = next(iter(gathered.errors.items()))
-        raise InputError(f"none of {counted(len(cases), 'recording')} could be judged; {name}: {why}")
+    _check_judged(gathered)
     cost = cost_of(asked.model, cases, gathered.seconds, gathered.taken) if asked.model else None
     result = Evaluation(
         title=title,
@@ -187,6 +185,20 @@ def judge_all(
             before_figures()
         if progress is not None:
             progress(n_done + n_new, len(cases))
+
+
+def _check_judged(gathered: Gathered) -> None:
+    """Raise `InputError` where there is no figure at all."""
+    recordings = counted(len(gathered.names), "recording")
+    if len(gathered.errors) == len(gathered.names):
+        name, why = next(iter(gathered.errors.items()))
+        raise InputError(f"none of {recordings} could be judged; {name}: {why}")
+    if not any(np.isfinite(values).any() for values in gathered.scores[ENHANCED].values()):
+        reasons = list(dict.fromkeys(why for metric in gathered.missing.values() for why, _ in metric.most_common()))
+        raise InputError(
+            f"none of {recordings} has a value of any metric ({'; '.join(reasons)}); look at the files, or choose "
+            "other --metrics"
+        )
 
 
 def _tell_findings(found: Future[list[Finding]], tell: Tell) -> None:

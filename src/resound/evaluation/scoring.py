@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +93,16 @@ class Scorer:
         return loaded, taken
 
     def _judge(self, row: Row, loaded: Loaded) -> None:
+        n_channels = len(loaded.example.degraded)
+        loaded = _without_silent_channels(loaded)
         example, estimate = loaded.example, loaded.estimate
         assert estimate is not None
         row.scores[ENHANCED] = scores_of(estimate, loaded, self.task.metrics)
         is_known = all(map(_is_heard, example.degraded))
         if not is_known:
             row.notes = [*row.notes, "silent input, so no improvement"]
+        if len(example.degraded) < n_channels:
+            row.notes = [*row.notes, "silent channels of the input left out"]
         for name in self.task.baselines:
             if name in CEILINGS and not loaded.has_clean:
                 continue
@@ -179,6 +183,17 @@ def _against_input(names: list[str], estimate: NDArray, example: Example) -> Sco
             for own, given in pairs
         ]
     return {name: float(np.mean([scores[name] for scores in each])) for name in names}
+
+
+def _without_silent_channels(loaded: Loaded) -> Loaded:
+    """Return a recording without the channels in which nothing went in, as it is where nothing went in at all."""
+    example, estimate = loaded.example, loaded.estimate
+    heard = np.array([_is_heard(channel) for channel in example.degraded])
+    if example.task != "enhance" or heard.all() or not heard.any():
+        return loaded
+    assert estimate is not None
+    kept = replace(example, degraded=example.degraded[heard], clean=example.clean[heard])
+    return replace(loaded, example=kept, estimate=estimate[heard])
 
 
 def _is_heard(samples: NDArray) -> bool:

@@ -160,13 +160,29 @@ def _from_folders(config: PairsConfig, skipped: Counter[str]) -> list[tuple[Pair
 
 
 def files_by_name(folder: Path) -> dict[str, Path]:
-    """Return the recordings of a folder by name without suffix, relative to the folder.  Raises `InputError`."""
+    """Return the recordings of a folder by name without suffix, relative to the folder.
+
+    Raises `InputError`, also for two files of one name (``a.flac``, ``a.wav``): nobody knows which of them is meant.
+    """
+    found: dict[str, Path] = {}
+    for path in recordings_under(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise InputError(
+                f"{folder}: holds {found[name].name} and {path.name}, two recordings of one name; move one of them away"
+            )
+        found[name] = path
+    return found
+
+
+def recordings_under(folder: Path) -> list[Path]:
+    """Return all recordings of a folder and its folders.  Raises `InputError` where there is none."""
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; give a folder of recordings")
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES]
     if not files:
         raise InputError(f"{folder}: holds no recordings; give a folder of recordings")
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
+    return files
 
 
 def _check_lengths(clean: str, clean_seconds: float, other: str, other_seconds: float) -> None:
