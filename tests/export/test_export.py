@@ -61,7 +61,16 @@ def test_states_are_lines_of_text(state):
 
 
 @pytest.mark.parametrize(
-    "line", ["a b float32 0", "a b float16 0 1", "a b float32 0 1x0", "a b float32 zero 1", "a b int64 0 99999x99999"]
+    "line",
+    [
+        "a b float32 0",
+        "a b float16 0 1",
+        "a b float32 0 1x0",
+        "a b float32 zero 1",
+        "a b int64 0 99999x99999",
+        "a b float32 nan 1",
+        "a b int64 1e300 1",
+    ],
 )
 def test_broken_lines_of_state_are_refused(line):
     with pytest.raises(ValueError):
