@@ -245,7 +245,9 @@ def _channels_out(frames: FrameMaker, n_channels: int) -> int:
     if frames.n_channels == 1:
         return n_channels
     if frames.n_channels != n_channels:
-        raise ConfigError(f"model {frames.name!r} takes {frames.n_channels} channels, not {n_channels}")
+        raise ConfigError(
+            f"model {frames.name!r} takes {frames.n_channels} channels, not {n_channels}; give it as many"
+        )
     return frames.n_sources
 
 
