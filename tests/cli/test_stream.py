@@ -186,3 +186,10 @@ def test_an_interrupted_pipe_tells_what_was_written(tiny_stream, tmp_path):  # n
     assert running.wait() == 130
     n_samples = soundfile.info(tmp_path / "b.wav").frames
     assert n_samples and told == f"resound: interrupted; the {n_samples} samples before it were written\n"
+
+
+def test_input_that_is_cut_off_is_told(tiny_stream, tmp_path):  # noqa: F811
+    data = write_wav(tmp_path / "a.wav", hiss(4000)).read_bytes()
+    ended = stream(data[:-1000], "--model", tiny_stream)
+    assert ended.returncode == 0
+    assert ended.stderr.decode().strip().endswith("stdin ended before what its header says")

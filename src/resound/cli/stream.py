@@ -130,6 +130,8 @@ def _pipe(
         (writer.n_clipped, "samples clipped"),
     ):
         told += f"; {number} {what}" if number else ""
+    if form.n_bytes is not None and writer.n_samples < form.n_bytes // form.frame_bytes:
+        told += "; stdin ended before what its header says"
     typer.echo(told, err=True)
 
 
