@@ -46,20 +46,22 @@ async function restore() {
     return tell(`${recording.name}: this browser cannot decode it`, true);
   }
   const channels = Array.from({ length: heard.numberOfChannels }, (_, index) => heard.getChannelData(index).slice());
+  URL.revokeObjectURL($("before").src);
   $("before").src = URL.createObjectURL(recording);
   $("progress").hidden = false;
   tell("restoring");
   worker.postMessage({ kind: "sound", channels });
 }
 
-function showResult({ channels, seconds, silenced }) {
-  const wav = wavOf(channels, facts.sampleRate);
+function showResult({ channels, sampleRate, seconds, silenced }) {
+  const wav = wavOf(channels, sampleRate);
+  URL.revokeObjectURL($("after").src); // or each result would stay in memory
   const url = URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));
   $("after").src = url;
   $("save").href = url;
   $("results").hidden = false;
   $("progress").hidden = true;
-  const length = channels[0].length / facts.sampleRate;
+  const length = channels[0].length / sampleRate;
   tell(
     `${length.toFixed(1)} s restored in ${seconds.toFixed(1)} s (${(seconds / length / channels.length).toFixed(3)} × real time a channel)` +
       (silenced ? `; ${silenced} samples were no sound and are silent` : ""),

@@ -9,8 +9,7 @@ ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
 
 const ARRAYS = { float32: Float32Array, float64: Float64Array, int64: BigInt64Array };
 const LOUDEST = 1e4; // 80 dB above full scale is no sound, and enough to poison a state
-let session = null;
-let facts = null;
+let network = null; // the session, and the facts of its file
 
 onmessage = async ({ data }) => {
   try {
@@ -22,30 +21,33 @@ onmessage = async ({ data }) => {
 };
 
 async function load(bytes) {
-  session = null;
-  facts = factsOf(new Uint8Array(bytes));
-  session = await ort.InferenceSession.create(new Uint8Array(bytes), { executionProviders: ["wasm"], logSeverityLevel: 4 });
+  network = null;
+  const facts = factsOf(new Uint8Array(bytes));
+  const session = await ort.InferenceSession.create(new Uint8Array(bytes), { executionProviders: ["wasm"], logSeverityLevel: 4 });
+  network = { session, facts };
   postMessage({ kind: "facts", facts: { ...facts, states: facts.states.length } });
 }
 
 async function restore(channels) {
-  if (!session) throw new Error("there is no network yet; choose one first");
+  if (!network) throw new Error("there is no network yet; choose one first");
+  const used = network; // another may be loaded before this is done
+  const { facts } = used;
   if (facts.nChannels !== 1) throw new Error(`${facts.name} takes ${facts.nChannels} channels; this page runs networks of one`);
   const began = performance.now();
   const restored = [];
   let silenced = 0;
   for (const [index, channel] of channels.entries()) {
     const tell = (share) => postMessage({ kind: "progress", share: (index + share) / channels.length });
-    const made = await restoreOne(channel, tell);
+    const made = await restoreOne(used, channel, tell);
     restored.push(made.sound);
     silenced += made.silenced;
   }
   const seconds = (performance.now() - began) / 1000;
-  postMessage({ kind: "done", channels: restored, seconds, silenced }, restored.map((sound) => sound.buffer));
+  postMessage({ kind: "done", channels: restored, sampleRate: facts.sampleRate, seconds, silenced }, restored.map((sound) => sound.buffer));
 }
 
 // As long as what went in, the delay taken out: zeros follow the end until the last sample is there.
-async function restoreOne(channel, tell) {
+async function restoreOne({ session, facts }, channel, tell) {
   const { frameSamples: size, latencySamples: late } = facts;
   const nFrames = Math.ceil((channel.length + late) / size);
   const sound = new Float32Array(channel.length);

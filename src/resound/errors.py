@@ -46,6 +46,13 @@ class TrainingError(ResoundError):
     """A training cannot begin or go on."""
 
 
+class Interrupted(BaseException):
+    """Ctrl-C or a request to end; its text says what became of the work, where that is worth saying.
+
+    Not a KeyboardInterrupt, which typer would swallow without a word.
+    """
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return ``"; did you mean 'classic'?"`` for the nearest other choice, or an empty string when none is near."""
     found = nearest(word, (choice for choice in choices if choice != word))

@@ -108,3 +108,32 @@ def test_samples_beyond_full_scale_are_clipped_and_counted():
 def test_broken_headers_are_told(data, message):
     with pytest.raises(InputError, match=message):
         read_wav_header(io.BytesIO(data))
+
+
+def test_the_header_is_mended_where_it_lies(tmp_path):
+    form = PipeFormat(8000, 1, "int24", is_wav=True)
+    with open(tmp_path / "a", "wb") as out:
+        out.write(b"before it")
+        writer = PipeWriter(out, form)
+        writer.write(np.zeros((1, 5)))
+        writer.close()
+    data = (tmp_path / "a").read_bytes()
+    assert data[:9] == b"before it"
+    assert struct.unpack("<I", data[9 + 4 : 9 + 8]) == (len(data) - 9 - 8,)
+    assert struct.unpack("<I", data[9 + 40 : 9 + 44]) == (15,)
+    assert len(data) == 9 + 44 + 16  # chunks have an even length
+
+
+def test_a_file_that_is_appended_to_cannot_go_back(tmp_path):
+    with open(tmp_path / "a", "ab") as out:
+        writer = PipeWriter(out, PipeFormat(8000, 1, "int16", is_wav=True))
+        writer.write(np.zeros((1, 5)))
+        writer.close()
+    assert (tmp_path / "a").stat().st_size == 44 + 10
+
+
+@pytest.mark.parametrize("size", [0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0x7FFFEFDC])
+def test_lengths_of_programs_that_do_not_know_it_are_none(size):
+    data = bytearray(wav("PCM_16")[0].getvalue()[:44])
+    data[40:44] = struct.pack("<I", size)
+    assert read_wav_header(io.BytesIO(bytes(data))).n_bytes is None

@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -158,3 +159,37 @@ def test_a_device_that_disappears_is_one_line(null_sinks, tiny_stream):  # noqa:
     told = live.communicate(timeout=20)[1]
     assert live.returncode == 1
     assert told.splitlines()[-1] == "resound: a sound device has gone, or stopped; connect it and begin again"
+
+
+def test_a_stream_without_stdin_or_stdout_is_one_line(tiny_stream):  # noqa: F811
+    ours = " ".join(f"'{word}'" for word in [*PROGRAM, "--model", str(tiny_stream)])
+    for closed in ("<&-", "</dev/null >&-"):
+        ended = subprocess.run(["bash", "-c", f"{ours} {closed}"], capture_output=True, check=False, text=True)
+        assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+        assert "is closed" in ended.stderr
+
+
+def test_an_interrupted_pipe_tells_what_was_written(tiny_stream, tmp_path):  # noqa: F811
+    with open(tmp_path / "b.wav", "wb") as out:
+        running = subprocess.Popen(
+            [*PROGRAM, "--model", str(tiny_stream)], stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE
+        )
+        running.stdin.write(write_wav(tmp_path / "a.wav", hiss(4000)).read_bytes()[:8000])
+        running.stdin.flush()
+        for _ in range(300):
+            if (tmp_path / "b.wav").stat().st_size > 44:
+                break
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        told = running.stderr.read().decode()
+        running.stdin.close()
+    assert running.wait() == 130
+    n_samples = soundfile.info(tmp_path / "b.wav").frames
+    assert n_samples and told == f"resound: interrupted; the {n_samples} samples before it were written\n"
+
+
+def test_input_that_is_cut_off_is_told(tiny_stream, tmp_path):  # noqa: F811
+    data = write_wav(tmp_path / "a.wav", hiss(4000)).read_bytes()
+    ended = stream(data[:-1000], "--model", tiny_stream)
+    assert ended.returncode == 0
+    assert ended.stderr.decode().strip().endswith("stdin ended before what its header says")

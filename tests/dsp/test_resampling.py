@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from resound.dsp.resampling import StreamResampler
+from resound.dsp.resampling import Conversion, StreamResampler
+from resound.errors import ConfigError
 
 RATES = [(44100, 48000), (48000, 44100), (8000, 48000), (48000, 16000), (22050, 16000)]
 
@@ -14,7 +15,7 @@ def in_blocks(resampler, sound, sizes):
         size = next(sizes)
         parts.append(resampler.process(sound[:, start : start + size]))
         start += size
-        assert sum(part.shape[1] for part in parts) == resampler.n_after(min(start, sound.shape[1]))
+        assert sum(part.shape[1] for part in parts) == resampler.conversion.n_after(min(start, sound.shape[1]))
     return np.concatenate(parts, axis=1)
 
 
@@ -48,9 +49,14 @@ def test_blocks_make_no_difference(rate_in, rate_out):
 
 
 def test_what_is_held_back_is_half_the_filter():
-    held = 44100 - StreamResampler(44100, 48000, 1).n_after(44100) * 44100 / 48000
+    held = 44100 - Conversion.of(44100, 48000).n_after(44100) * 44100 / 48000
     assert held / 44100 == pytest.approx(0.0016, abs=1e-4)
 
 
 def test_nothing_in_nothing_out():
     assert StreamResampler(8000, 16000, 2).process(np.zeros((2, 0))).shape == (2, 0)
+
+
+def test_rates_with_next_to_nothing_in_common_are_told_before_memory_is_gone():
+    with pytest.raises(ConfigError, match="between 2999999 and 48000 Hz"):
+        StreamResampler(2999999, 48000, 1)

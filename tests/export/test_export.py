@@ -1,5 +1,7 @@
 """What an exported file says of itself, and that nothing is left where it would not be the network."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from tests.contracts.test_networks import BANDS, TINY  # noqa: E402
 
 import resound.export.export as exporting  # noqa: E402
 from resound.checkpoint import load_model, save_model  # noqa: E402
-from resound.errors import ConfigError, ModelError, OutputError  # noqa: E402
+from resound.errors import ConfigError, InputError, ModelError, OutputError  # noqa: E402
 from resound.export.export import export  # noqa: E402
 from resound.export.graph import streaming_graph  # noqa: E402
 from resound.inference.frames import GraphFrames  # noqa: E402
@@ -61,7 +63,16 @@ def test_states_are_lines_of_text(state):
 
 
 @pytest.mark.parametrize(
-    "line", ["a b float32 0", "a b float16 0 1", "a b float32 0 1x0", "a b float32 zero 1", "a b int64 0 99999x99999"]
+    "line",
+    [
+        "a b float32 0",
+        "a b float16 0 1",
+        "a b float32 0 1x0",
+        "a b float32 zero 1",
+        "a b int64 0 99999x99999",
+        "a b float32 nan 1",
+        "a b int64 1e300 1",
+    ],
 )
 def test_broken_lines_of_state_are_refused(line):
     with pytest.raises(ValueError):
@@ -119,8 +130,9 @@ def test_what_cannot_stream_says_which_part(key, part, tmp_path):
 
 
 def test_wrong_frames_and_places_are_told(tiny_model, tmp_path):
-    with pytest.raises(ModelError, match="a frame of 50 samples is no whole number of its hops of 40"):
-        export(tiny_model, tmp_path / "x.onnx", is_streaming=True, frame_samples=50)
+    for frame in (50, 0):
+        with pytest.raises(ModelError, match=f"a frame of {frame} samples is no whole number of its hops of 40"):
+            export(tiny_model, tmp_path / "x.onnx", is_streaming=True, frame_samples=frame)
     with pytest.raises(ConfigError, match="frames are of the streaming form"):
         export(tiny_model, tmp_path / "x.onnx", is_streaming=False, frame_samples=80)
     (tmp_path / "taken.onnx").write_text("mine")
@@ -162,3 +174,22 @@ def test_the_offline_form_restores_recordings(tiny_model, tmp_path):
     (stage,), sound = find_model(made.path).stages(8000), hiss(9001, 2)
     assert stage.grid == 40
     np.testing.assert_allclose(stage.process(sound), NetworkRestorer(tiny_model).process(sound), atol=1e-6)
+
+
+def test_a_recording_is_looked_at_before_any_work(tiny_model, tmp_path):
+    told = []
+    with pytest.raises(InputError, match="does not exist"):
+        export(tiny_model, tmp_path / "x.onnx", recording=tmp_path / "a.wav", tell=told.append)
+    with pytest.raises(ConfigError, match="nothing is compared"):
+        export(tiny_model, tmp_path / "x.onnx", recording=tmp_path / "a.wav", is_verified=False)
+    assert not told
+
+
+def test_a_full_disk_is_told_with_the_name_that_was_asked_for(tiny_model, tmp_path, monkeypatch):
+    def full(graph, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("onnx.save", full)
+    with pytest.raises(OutputError, match=rf"^{tmp_path}/x.onnx: disk full"):
+        export(tiny_model, tmp_path / "x.onnx")
+    assert not list(tmp_path.glob("*x*"))

@@ -162,7 +162,9 @@ def test_the_name_defaults_to_the_files(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sample_rate": None}, "its metadata 'sample_rate' is None; export it with a whole number of at least 1"),
+        ({"sample_rate": "9" * 5000}, "its metadata 'sample_rate' is '9999"),
+        ({"context_samples": "99999999999"}, "its metadata 'context_samples' is '99999999999'; export it with a whole"),
+        ({"sample_rate": None}, "its metadata 'sample_rate' is None; export it with a whole number from 1"),
         ({"context_samples": None}, "its metadata 'context_samples' is None; export it"),
         ({"sample_rate": "0"}, "its metadata 'sample_rate' is '0'; export it"),
         ({"sample_rate": "48k"}, "its metadata 'sample_rate' is '48k'; export it"),

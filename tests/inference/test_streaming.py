@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from resound.dsp.resampling import Conversion
 from resound.errors import ConfigError, ModelError
 from resound.inference.streaming import Stream
 
@@ -196,3 +197,54 @@ def test_models_that_cannot_stream_are_told(tmp_path):
         Stream(Halver(n_channels=2), channels=1)
     with pytest.raises(ConfigError, match="separates into 2 voices"):
         Stream(Halver(n_channels=1, n_sources=2))
+
+
+@pytest.mark.parametrize(
+    ("model_rate", "frame", "rate", "block"),
+    [(48000, 480, 44100, 1024), (48000, 480, 48000, 1001), (16000, 256, 44101, 441), (16000, 160, 22050, 1)],
+)
+def test_the_stated_delay_holds_wherever_blocks_and_frames_meet(model_rate, frame, rate, block):
+    maker = Halver(frame, late=frame)
+    maker.sample_rate = model_rate
+    stream = Stream(maker, sample_rate=rate, block_samples=block)
+    there, back = Conversion.of(rate, model_rate), Conversion.of(model_rate, rate)
+    n_in = block * np.arange(300 * rate // block)
+    n_out = back.n_after(np.maximum(there.n_after(n_in) // frame * frame - frame, 0))
+    assert np.max(n_in - n_out) == stream.latency_samples
+
+
+def test_a_delay_of_more_than_a_second_is_stated():
+    assert Stream(Halver(late=2 * RATE)).latency_samples == 2 * RATE + 159
+
+
+def test_a_stream_of_promised_blocks_can_be_flushed():
+    stream = Stream(Halver(), sample_rate=22050, block_samples=220)
+    assert stream.latency_samples % 220
+    whole = np.concatenate([stream.process(np.ones((1, 4400))), stream.flush()], axis=1)
+    assert whole.shape == (1, 4400 + stream.latency_samples)
+    np.testing.assert_allclose(whole[0, stream.latency_samples + 1000 : -1000], 0.5, atol=1e-4)
+
+
+def test_a_long_block_is_worked_on_in_parts(monkeypatch):
+    sound = noise(5000, 2)
+    whole = Stream(Halver(), channels=2).process(sound)
+    monkeypatch.setattr("resound.inference.streaming.PART_SAMPLES", 700)
+    np.testing.assert_array_equal(Stream(Halver(), channels=2).process(sound), whole)
+
+
+def test_restarts_are_counted_over_a_flush():
+    stream = Stream(Halver())
+    stream.process(np.full(160, 99.0))
+    stream.flush()
+    stream.process(np.full(160, 99.0))
+    assert stream.n_restarts == 2
+
+
+@pytest.mark.parametrize("rate", [np.int64(44100), 44100.0])
+def test_a_rate_may_be_any_whole_number(rate):
+    assert isinstance(Stream(Halver(), sample_rate=rate).sample_rate, int)
+
+
+def test_flat_samples_are_of_one_channel():
+    with pytest.raises(ConfigError, match=r"give \(3, time\)"):
+        Stream(Halver(), channels=3).process(np.zeros(100))

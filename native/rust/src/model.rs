@@ -9,6 +9,8 @@ use crate::state::{Kind, StateTensor, Tensor};
 
 /// The version of the metadata that is read here.
 const VERSION: &str = "1";
+/// Larger numbers are a file that is damaged, or means harm.
+const MOST_WHOLE: u32 = 100_000_000;
 /// Of onnxruntime's messages, which can be long.
 const MOST_REASON_CHARACTERS: usize = 120;
 
@@ -134,10 +136,12 @@ fn told_by(session: &Session) -> Result<(Facts, Vec<StateTensor>), String> {
 }
 
 fn whole(key: &str, text: Option<String>, least: u32) -> Result<u32, String> {
-    let value = text.as_deref().and_then(|text| text.parse::<u32>().ok()).filter(|&value| value >= least);
+    let value =
+        text.as_deref().and_then(|text| text.parse::<u32>().ok()).filter(|value| (least..=MOST_WHOLE).contains(value));
     value.ok_or_else(|| {
-        let told = text.map_or("missing".to_string(), |text| format!("{text:?}"));
-        format!("its metadata {key:?} is {told}; export it with a whole number of at least {least}")
+        let told =
+            text.map_or("missing".to_string(), |text| format!("{:?}", text.chars().take(40).collect::<String>()));
+        format!("its metadata {key:?} is {told}; export it with a whole number from {least} to {MOST_WHOLE}")
     })
 }
 

@@ -111,7 +111,8 @@ static LOADED: Mutex<Vec<(PathBuf, &'static Runtime)>> = Mutex::new(Vec::new());
 impl Runtime {
     /// Returns the library at `path`, else at `RESOUND_ONNXRUNTIME`, else of the system.
     pub fn open(path: Option<&Path>) -> Result<&'static Runtime, Error> {
-        let told = path.map(Path::to_path_buf).or_else(|| std::env::var_os(VARIABLE).map(PathBuf::from));
+        let variable = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()); // else it names this program
+        let told = path.map(Path::to_path_buf).or_else(|| variable.map(PathBuf::from));
         let names = told.map_or_else(|| SYSTEM_NAMES.iter().map(PathBuf::from).collect(), |path| vec![path]);
         let mut loaded = LOADED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some((_, runtime)) = loaded.iter().find(|(path, _)| names.contains(path)) {

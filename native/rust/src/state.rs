@@ -63,8 +63,12 @@ impl StateTensor {
         if shape.iter().any(|&size| size < 1) || n_values > MOST_VALUES {
             return None;
         }
+        let fill: f64 = fill.parse().ok()?;
+        if !fill.is_finite() || (kind == Kind::Int64 && fill.abs() >= 2f64.powi(63)) {
+            return None;
+        }
         let tensor = |name: &str| Tensor { name: name.to_string(), kind, shape: shape.clone() };
-        Some(StateTensor { input: tensor(name), output: tensor(next_name), fill: fill.parse().ok()? })
+        Some(StateTensor { input: tensor(name), output: tensor(next_name), fill })
     }
 }
 
@@ -93,6 +97,8 @@ mod tests {
             "a b float32 0 1 2",
             "a b float16 0 1",
             "a b float32 x 1",
+            "a b float32 nan 1",
+            "a b int64 1e300 1",
             "a b float32 0 1xx2",
             "a b float32 0 0",
             "a b float32 0 -1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from resound.errors import InputError
 
 RAW: dict[str, Storage] = {"s16le": "int16", "s24le": "int24", "s32le": "int32", "f32le": "float32", "f64le": "float64"}
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # format tags (RFC 2361)
-ENDLESS = 0xFFFFFFFF  # what a header says that was written before the end was known
+ENDLESS = 0xFFFFFFFF  # what a header says that was written before the end was known: ffmpeg this ...
+NEAR_2_GB = range(0x7FFFE000, 0x80000001)  # ... arecord and sox about what a signed number can tell
 MOST_HEADER_BYTES = 2**20
 HEADER_BYTES = 44
 
@@ -50,7 +52,7 @@ def read_wav_header(pipe: BinaryIO) -> PipeFormat:
         if name == b"data":
             if form is None:
                 raise InputError("stdin: the WAV header has no format before its sound; send another one")
-            is_endless = size in (0, ENDLESS) or head[:4] == b"RF64"
+            is_endless = size in (0, ENDLESS) or size in NEAR_2_GB or head[:4] == b"RF64"
             return PipeFormat(*form, is_wav=True, n_bytes=None if is_endless else size)
         if size > MOST_HEADER_BYTES:
             break
@@ -117,6 +119,7 @@ class PipeWriter:
     def __init__(self, pipe: BinaryIO, form: PipeFormat) -> None:
         self._pipe, self.form, self._quantiser = pipe, form, Quantiser(form.storage)
         self.n_samples = 0
+        self._begin = _position(pipe)
         if form.is_wav:
             pipe.write(_header(form, None))
             pipe.flush()
@@ -139,12 +142,28 @@ class PipeWriter:
 
     def close(self) -> None:
         """Put the lengths into the header of a file; a pipe keeps those that mean "until the end"."""
-        if not self.form.is_wav or not self._pipe.seekable():
+        if not self.form.is_wav or self._begin is None:
             return
-        self._pipe.seek(0)
+        if self.n_samples * self.form.frame_bytes % 2:
+            self._pipe.write(b"\0")  # chunks have an even length
+        self._pipe.seek(self._begin)
         self._pipe.write(_header(self.form, self.n_samples))
         self._pipe.seek(0, io.SEEK_END)
         self._pipe.flush()
+
+
+def _position(pipe: BinaryIO) -> int | None:
+    """Return where a file's header will lie, None for what cannot go back: a pipe, and a file that is appended to."""
+    if not pipe.seekable():
+        return None
+    try:
+        import fcntl
+
+        if fcntl.fcntl(pipe.fileno(), fcntl.F_GETFL) & os.O_APPEND:
+            return None
+    except (ImportError, io.UnsupportedOperation):  # Windows, and what is no file of the system's
+        pass
+    return pipe.tell()
 
 
 def _header(form: PipeFormat, n_samples: int | None) -> bytes:
@@ -152,7 +171,7 @@ def _header(form: PipeFormat, n_samples: int | None) -> bytes:
     n_bytes = ENDLESS if n_samples is None else min(n_samples * form.frame_bytes, ENDLESS)
     tag = FLOAT if form.storage.startswith("float") else PCM
     rate, bits = form.sample_rate, BITS[form.storage]
-    riff = struct.pack("<4sI4s", b"RIFF", min(n_bytes + HEADER_BYTES - 8, ENDLESS), b"WAVE")
+    riff = struct.pack("<4sI4s", b"RIFF", min(n_bytes + n_bytes % 2 + HEADER_BYTES - 8, ENDLESS), b"WAVE")
     own = (tag, form.n_channels, rate, rate * form.frame_bytes, form.frame_bytes, bits)
     return riff + struct.pack("<4sIHHIIHH", b"fmt ", 16, *own) + struct.pack("<4sI", b"data", n_bytes)
 

@@ -42,7 +42,7 @@ from resound.cli import (
     train,
     tune,
 )
-from resound.errors import ResoundError, one_line
+from resound.errors import Interrupted, ResoundError, one_line
 
 ORDER = (
     "restore",
@@ -127,10 +127,6 @@ def _root(
     pass
 
 
-class Interrupted(BaseException):
-    """Ctrl-C or a request to end.  Not a KeyboardInterrupt, which typer would swallow without a word."""
-
-
 def main() -> None:
     """Run the command line; whatever the user can cause ends in one line on stderr."""
     for number in _ends():
@@ -146,8 +142,8 @@ def main() -> None:
                 sys.stdout.flush()
     except ResoundError as error:
         _fail(str(error), 1)
-    except (Interrupted, KeyboardInterrupt):
-        _fail("interrupted; nothing half-written was left", 130)
+    except (Interrupted, KeyboardInterrupt) as interruption:
+        _fail(f"interrupted; {interruption or 'nothing half-written was left'}", 130)
     except BrokenPipeError:
         _silence_stdout()  # whoever read our output has gone
         raise SystemExit(1) from None

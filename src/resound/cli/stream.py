@@ -41,7 +41,7 @@ def command(
         str | None, typer.Option("--output", metavar="DEVICE", help="Live, to this device.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(metavar="S", help="Live: stop after so long. Default: Ctrl-C.")
+        float | None, typer.Option(metavar="S", help="Live: stop after so long. Default: at Ctrl-C.")
     ] = None,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="List the sound devices, and stop.")] = False,
 ) -> None:
@@ -85,9 +85,11 @@ def _pipe(
     from dataclasses import replace
 
     from resound.audio.pipe import PipeWriter, blocks_of
-    from resound.errors import ConfigError, counted
+    from resound.errors import ConfigError, Interrupted, counted
     from resound.inference.streaming import Stream, open_frames
 
+    if sys.stdin is None or sys.stdout is None:
+        raise ConfigError("stdin or stdout is closed; pipe sound in and on (... | resound stream ... | ...)")
     frames = open_frames(model)
     if sys.stdin.isatty():
         raise ConfigError(
@@ -105,14 +107,18 @@ def _pipe(
     )
     writer = PipeWriter(sys.stdout.buffer, replace(form, n_channels=stream.n_channels_out))
     surplus = 0 if keep_delay else stream.latency_samples
-    for block in blocks_of(sys.stdin.buffer, form, round(BLOCK_SECONDS * form.sample_rate)):
-        restored = stream.process(block)
-        dropped = min(surplus, restored.shape[1])
-        surplus -= dropped
-        writer.write(restored[:, dropped:])
-    if not keep_delay:
-        writer.write(stream.flush()[:, surplus:])
-    writer.close()
+    try:
+        for block in blocks_of(sys.stdin.buffer, form, round(BLOCK_SECONDS * form.sample_rate)):
+            restored = stream.process(block)
+            dropped = min(surplus, restored.shape[1])
+            surplus -= dropped
+            writer.write(restored[:, dropped:])
+        if not keep_delay:
+            writer.write(stream.flush()[:, surplus:])
+        writer.close()
+    except Interrupted:
+        writer.close()
+        raise Interrupted(f"the {counted(writer.n_samples, 'sample')} before it were written") from None
     late = 1000 * stream.latency_seconds
     told = (
         f"{counted(writer.n_samples, 'sample')}, {form.sample_rate:,} Hz, {counted(stream.n_channels_out, 'channel')}"
@@ -120,9 +126,12 @@ def _pipe(
     told += f", {late:.1f} ms late" if keep_delay else f"; the delay of {late:.1f} ms is taken out"
     for number, what in (
         (stream.n_silenced, "samples were no sound and are silent"),
+        (stream.n_restarts, "times the network lost itself and began anew"),
         (writer.n_clipped, "samples clipped"),
     ):
         told += f"; {number} {what}" if number else ""
+    if form.n_bytes is not None and writer.n_samples < form.n_bytes // form.frame_bytes:
+        told += "; stdin ended before what its header says"
     typer.echo(told, err=True)
 
 
@@ -199,4 +208,4 @@ def _bar(level_db: float) -> str:
 
 
 def _device(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isdigit() else text
+    return int(text) if text is not None and text.isdecimal() else text

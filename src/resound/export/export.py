@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resound.audio.atomic import atomic_file, write_failure
+from resound.audio.atomic import atomic_file
 from resound.audio.segments import read_excerpt
 from resound.checkpoint import load_model, model_folder, read_about
 from resound.errors import ConfigError, ModelError
@@ -68,9 +68,13 @@ def export(
     is_streaming = network.is_causal if is_streaming is None else is_streaming
     if not is_streaming and frame_samples is not None:
         raise ConfigError("frames are of the streaming form; give --streaming, or leave --frame-samples out")
-    frame = frame_samples or frame_of(network.sample_rate, network.grid_samples)
+    if recording is not None and not is_verified:
+        raise ConfigError("a recording is to compare on, and nothing is compared; leave --with or --no-verify out")
+    default = frame_of(network.sample_rate, network.grid_samples)
+    frame = default if frame_samples is None else frame_samples
     if is_streaming:
         check_streams(network, frame)
+    heard = _read(recording, network) if recording else None
     with atomic_file(output, overwrite=overwrite) as temporary:
         tell("making the graph")
         graph, states = streaming_graph(network, frame) if is_streaming else (offline_graph(network), None)
@@ -82,7 +86,7 @@ def export(
             frame if is_streaming else None,
             network.latency_samples if is_streaming else 0,
             network.sample_rate,
-            agreement=_verified(network, temporary, recording, tell) if is_verified else None,
+            agreement=_verified(network, temporary, heard, tell) if is_verified else None,
             timing=time_file(temporary) if is_timed else None,
         )
         if weights != "float32":
@@ -90,10 +94,10 @@ def export(
     return made
 
 
-def _verified(network: Network, path: Path, recording: Path | None, tell: Tell) -> Agreement:
+def _verified(network: Network, path: Path, recording: Sound | None, tell: Tell) -> Agreement:
     """Return how the file agrees with its network.  Raises `ModelError` where it does not."""
     tell("comparing it with torch")
-    agreement = verify(network, path, _read(recording, network) if recording else None)
+    agreement = verify(network, path, recording)
     if not agreement.error <= MOST_ERROR:
         raise ModelError(
             f"{type(network).__name__}: the file {agreement}; more than {MOST_ERROR:g} is another network, so it was "
@@ -142,8 +146,5 @@ def _write(path: Path, graph: onnx.ModelProto, facts: dict[str, Any]) -> float:
     del graph.metadata_props[:]
     onnx.helper.set_model_props(graph, facts)
     graph.producer_name = "resound"
-    try:
-        onnx.save(graph, path)
-    except OSError as error:
-        raise write_failure(path, error) from None
+    onnx.save(graph, path)
     return path.stat().st_size / 1e6

@@ -56,7 +56,10 @@ def check_streams(network: Network, frame_samples: int) -> None:
         )
     hop = network.grid_samples
     if frame_samples < hop or frame_samples % hop:
-        raise ModelError(f"{name}: a frame of {frame_samples} samples is no whole number of its hops of {hop}")
+        raise ModelError(
+            f"{name}: a frame of {frame_samples} samples is no whole number of its hops of {hop}; give {hop}, or a "
+            "multiple"
+        )
 
 
 class _Step(nn.Module):

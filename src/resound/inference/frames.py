@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from resound.errors import ModelError
-from resound.inference.graph_file import GraphFile
+from resound.errors import ModelError, one_line
+from resound.inference.graph_file import TYPES, GraphFile
 
 Frame = NDArray[Any]  # float32
 
@@ -57,9 +57,14 @@ class GraphFrames:
         self.latency_samples = file.whole("latency_samples", least=0)
         self.n_channels, self.n_sources = file.whole("n_channels", least=1), file.whole("n_sources", least=1)
         self.states = file.states()
-        sizes = [tuple(one.shape) for one in (file.session.get_inputs()[0], file.session.get_outputs()[0])]
+        ends = file.session.get_inputs()[0], file.session.get_outputs()[0]
+        sizes = [tuple(one.shape) for one in ends]
         if sizes != [(1, n, self.frame_samples) for n in (self.n_channels, self.n_sources)]:
-            raise ModelError(f"{path}: its frames are {sizes[0]} in and {sizes[1]} out, not what its metadata says")
+            raise ModelError(
+                f"{path}: its frames are {sizes[0]} in and {sizes[1]} out, not what its metadata says; export it again"
+            )
+        if any(one.type != TYPES["float32"] for one in ends):
+            raise ModelError(f"{path}: its frames are {ends[0].type} and {ends[1].type}, not float32; export it again")
 
     def begin(self) -> GraphStream:
         """Return a stream before its first frame."""
@@ -73,6 +78,7 @@ class GraphStream:
         from onnxruntime import OrtValue
 
         session, states = frames.file.session, frames.states
+        self._name = frames.name
         names_in = [one.name for one in session.get_inputs()]
         names_out = [one.name for one in session.get_outputs()]
         self._frame = np.zeros((1, frames.n_channels, frames.frame_samples), np.float32)
@@ -94,7 +100,12 @@ class GraphStream:
     def step(self, frame: Frame) -> Frame:
         """Return ``(source, frame_samples)`` for ``(channel, frame_samples)``; valid until the next call."""
         self._frame[0] = frame
-        self._session.run_with_iobinding(self._bindings[self._turn])
+        try:
+            self._session.run_with_iobinding(self._bindings[self._turn])
+        except Exception as error:  # onnxruntime's own family
+            raise ModelError(
+                f"model {self._name!r} fails on a frame ({one_line(str(error))[:160]}); export it again"
+            ) from None
         self._turn = 1 - self._turn
         return self._sound[0]
 

@@ -7,6 +7,7 @@ The keys are listed in `resound.export.facts`.  Older files, and those of others
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 from resound.errors import ModelError, one_line
 
 FRAME_SECONDS = 0.010  # of a stream, unless something else is asked for
-TYPES = ("float32", "float64", "int64")
-MOST_STATE_VALUES = 100_000_000  # more is a file that is damaged, or means harm
+TYPES = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}  # onnxruntime's names
+MOST_STATE_VALUES = 100_000_000  # more is a file that is damaged, or means harm ...
+MOST_WHOLE = 100_000_000  # ... and so are larger numbers of samples, channels or hertz
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class StateTensor:
     name: str  # of the input
     next_name: str  # of the output
     shape: tuple[int, ...]
-    type: str  # one of `TYPES`
+    type: str  # a key of `TYPES`
     fill: float  # every element before the first frame
 
     def initial(self) -> NDArray:
@@ -40,7 +42,7 @@ class StateTensor:
     def line(self) -> str:
         """Return it as a line of the file's metadata: ``state_a next_a float32 0 1x1x480``."""
         size = "x".join(map(str, self.shape)) or "scalar"
-        return f"{self.name} {self.next_name} {self.type} {self.fill:g} {size}"
+        return f"{self.name} {self.next_name} {self.type} {self.fill:.17g} {size}"
 
     @classmethod
     def parse(cls, line: str) -> StateTensor:
@@ -49,7 +51,10 @@ class StateTensor:
         shape = () if size == "scalar" else tuple(map(int, size.split("x")))
         if kind not in TYPES or min(shape, default=1) < 1 or np.prod(shape, dtype=float) > MOST_STATE_VALUES:
             raise ValueError(line)
-        return cls(name, next_name, shape, kind, float(fill))
+        value = float(fill)
+        if not math.isfinite(value) or (kind == "int64" and abs(value) >= 2.0**63):
+            raise ValueError(line)
+        return cls(name, next_name, shape, kind, value)
 
 
 def frame_of(sample_rate: int, hop: int) -> int:
@@ -88,9 +93,12 @@ class GraphFile:
     def whole(self, key: str, *, least: int, default: int | None = None) -> int:
         """Return a whole number of the metadata.  Raises `ModelError`."""
         text = self.facts.get(key, None if default is None else str(default))
-        if text is None or not (text.isascii() and text.isdigit()) or int(text) < least:
+        is_whole = text is not None and text.isascii() and text.isdigit() and len(text) <= len(str(MOST_WHOLE))
+        if text is None or not is_whole or not least <= int(text) <= MOST_WHOLE:
+            told = repr(text if text is None else text[:40])
             raise ModelError(
-                f"{self.path}: its metadata {key!r} is {text!r}; export it with a whole number of at least {least}"
+                f"{self.path}: its metadata {key!r} is {told}; export it with a whole number from {least} to "
+                f"{MOST_WHOLE}"
             )
         return int(text)
 
@@ -103,7 +111,10 @@ class GraphFile:
         inputs, outputs = _signature(self.session.get_inputs()), _signature(self.session.get_outputs())
         if not inputs or not outputs:
             raise ModelError(f"{self.path}: has no inputs or outputs; export it again")
-        told = [(state.name, state.shape) for state in states], [(state.next_name, state.shape) for state in states]
+        told = (
+            [(state.name, TYPES[state.type], state.shape) for state in states],
+            [(state.next_name, TYPES[state.type], state.shape) for state in states],
+        )
         if (inputs[1:], outputs[1:]) != told:
             raise ModelError(f"{self.path}: its metadata 'states' is not of this graph; export it again")
         return states
@@ -113,5 +124,5 @@ class GraphFile:
         return hashlib.md5(self.path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
-def _signature(tensors: Sequence[Any]) -> list[tuple[str, tuple[int, ...]]]:
-    return [(tensor.name, tuple(tensor.shape)) for tensor in tensors]
+def _signature(tensors: Sequence[Any]) -> list[tuple[str, str, tuple[int, ...]]]:
+    return [(tensor.name, tensor.type, tuple(tensor.shape)) for tensor in tensors]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from resound.errors import ConfigError, InputError
+from resound.errors import ConfigError, InputError, Interrupted
 from resound.inference.streaming import Stream
 
 METER_SECONDS = 0.1
@@ -89,7 +89,7 @@ def play(
     seconds: float | None = None,
     watch: Callable[[Meters], None] = lambda meters: None,
 ) -> Meters:
-    """Run a stream from one device to the other until Ctrl-C, or for so many seconds.
+    """Run a stream from one device to the other until Ctrl-C, or for so many seconds; return the last meters.
 
     ``watch`` is told ten times a second.  Raises `ConfigError` for devices that cannot, `InputError` for one that goes.
     """
@@ -113,6 +113,8 @@ def play(
                     raise sums.error
                 if not device.active:
                     raise InputError("a sound device has gone, or stopped; connect it and begin again")
+    except (Interrupted, KeyboardInterrupt):
+        pass  # the usual end
     except sound.PortAudioError as error:
         raise ConfigError(
             f"the devices cannot do that ({error}); choose others (--list-devices), or another --rate"

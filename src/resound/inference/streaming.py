@@ -11,14 +11,16 @@ own rate is kept, and at strength 0 what comes out is what came in.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resound.dsp.resampling import StreamResampler
+from resound.dsp.resampling import Conversion, StreamResampler
 from resound.errors import ConfigError, ModelError
 from resound.inference.frames import FrameMaker, FrameStream, GraphFrames
 from resound.inference.offline import MOST_CHANNELS, SAMPLE_RATES
@@ -28,6 +30,8 @@ Samples = NDArray[np.float64]
 RAMP_SECONDS = 0.02  # in which a gain goes from 0 to 1: no click
 LOUDEST = 1e4  # 80 dB above full scale: no sound, and enough to poison a state
 MOST_REDUCTION_DB = 60.0
+PART_SAMPLES = 2**19  # of all channels, worked on at once: a block of any length needs no more memory
+MOST_COUNTED = 2**20  # blocks
 
 
 class Stream:
@@ -102,20 +106,32 @@ class Stream:
 
     def process(self, samples: NDArray) -> Samples:
         """Return as many samples as came in, ``(channel, time)`` or ``(time,)`` both.  Raises `ConfigError`."""
-        sound, is_flat = self._checked(samples)
-        self._heard = np.concatenate([self._heard, sound[: self.n_channels_out]], axis=1)
-        self._removed = np.concatenate([self._removed, self._inner.add(sound)], axis=1)
-        self.n_restarts = self._inner.n_restarts
-        n_zeros = min(self._waiting, sound.shape[1])
-        self._waiting -= n_zeros
-        out = np.concatenate([np.zeros((self.n_channels_out, n_zeros)), self._mixed(sound.shape[1] - n_zeros)], axis=1)
-        return out[0] if is_flat else out
+        array = self._checked(samples)
+        out = self._in_parts(np.atleast_2d(array))
+        return out[0] if array.ndim == 1 else out
 
     def flush(self) -> Samples:
         """Return the last `latency_samples`, and begin anew."""
-        tail = self.process(np.zeros((self.n_channels, self.latency_samples)))
+        n_fed = -(-self.latency_samples // self.block_samples) * self.block_samples
+        tail = self._in_parts(np.zeros((self.n_channels, n_fed)))[:, : self.latency_samples]
         self.reset()
         return tail
+
+    def _in_parts(self, sound: NDArray) -> Samples:
+        size = max(1, PART_SAMPLES // self.n_channels)
+        out = np.empty((self.n_channels_out, sound.shape[1]))
+        for start in range(0, sound.shape[1], size):
+            out[:, start : start + size] = self._next(self._silenced(sound[:, start : start + size]))
+        return out
+
+    def _next(self, sound: Samples) -> Samples:
+        """Take samples in, and return as many."""
+        self._heard = np.concatenate([self._heard, sound[: self.n_channels_out]], axis=1)
+        self._removed = np.concatenate([self._removed, self._inner.add(sound)], axis=1)
+        self.n_restarts, self._inner.n_restarts = self.n_restarts + self._inner.n_restarts, 0
+        n_zeros = min(self._waiting, sound.shape[1])
+        self._waiting -= n_zeros
+        return np.concatenate([np.zeros((self.n_channels_out, n_zeros)), self._mixed(sound.shape[1] - n_zeros)], axis=1)
 
     def _mixed(self, n_samples: int) -> Samples:
         """Take the next samples off what was heard and what is to be removed of it."""
@@ -134,27 +150,28 @@ class Stream:
         kept = 0.0 if self._max_reduction_db is None else 10 ** (-self._max_reduction_db / 20)
         return self._strength * (1 - kept)
 
-    def _checked(self, samples: NDArray) -> tuple[Samples, bool]:
-        """Return ``(channel, time)``, what is no sound at 0, and whether it came as ``(time,)``."""
+    def _checked(self, samples: NDArray) -> NDArray:
+        """Return what came as an array of the right type and shape.  Raises `ConfigError`."""
         array = np.asarray(samples)
         if array.dtype not in (np.float32, np.float64):
             raise ConfigError(f"samples are {array.dtype}; convert them to float32 or float64 with full scale at 1")
-        if (
-            array.shape[:-1] not in ((self.n_channels,), ())
-            or not array.ndim
-            or (array.ndim, self.n_channels) == (1, 2)
-        ):
+        is_flat = array.ndim == 1 and self.n_channels == 1
+        if not is_flat and (array.ndim != 2 or len(array) != self.n_channels):
             raise ConfigError(f"samples have shape {array.shape}; give ({self.n_channels}, time)")
         if array.shape[-1] % self.block_samples:
             raise ConfigError(
                 f"{array.shape[-1]} samples are no multiple of the {self.block_samples} that were promised"
             )
-        sound = np.atleast_2d(array).astype(np.float64)
+        return array
+
+    def _silenced(self, sound: NDArray) -> Samples:
+        """Return a copy with what is no sound at 0, and count it."""
+        sound = sound.astype(np.float64)
         is_sound = np.abs(sound) < LOUDEST  # NaN is not
         if not is_sound.all():
             self.n_silenced += int((~is_sound).sum())
             sound[~is_sound] = 0.0
-        return sound, array.ndim == 1
+        return sound
 
 
 class _Removal:
@@ -228,15 +245,18 @@ def _channels_out(frames: FrameMaker, n_channels: int) -> int:
     if frames.n_channels == 1:
         return n_channels
     if frames.n_channels != n_channels:
-        raise ConfigError(f"model {frames.name!r} takes {frames.n_channels} channels, not {n_channels}")
+        raise ConfigError(
+            f"model {frames.name!r} takes {frames.n_channels} channels, not {n_channels}; give it as many"
+        )
     return frames.n_sources
 
 
 def _checked_rate(sample_rate: int) -> int:
     lowest, highest = SAMPLE_RATES
-    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int) or not lowest <= sample_rate <= highest:
+    is_rate = isinstance(sample_rate, Real) and not isinstance(sample_rate, bool) and lowest <= sample_rate <= highest
+    if not is_rate or sample_rate % 1:
         raise ConfigError(f"sample rate is {sample_rate!r} Hz; give a whole number from {lowest} to {highest}")
-    return sample_rate
+    return int(sample_rate)
 
 
 def _checked_block(block_samples: int) -> int:
@@ -256,12 +276,15 @@ def _latency(frames: FrameMaker, sample_rate: int, block_samples: int) -> int:
     """Return how many samples behind the input the output is, so that there is always one to give out.
 
     That is the model's own delay, what is missing of a frame at worst, and what the resamplers hold back: found by
-    counting for a second how many samples have come out when so many have gone in.
+    counting how many samples have come out when so many have gone in, until all begins to repeat itself.
     """
     size, late = frames.frame_samples, frames.latency_samples
-    n_in = np.arange(0, sample_rate + block_samples, block_samples)
-    is_resampled = frames.sample_rate != sample_rate
-    n_inner = StreamResampler(sample_rate, frames.sample_rate, 1).n_after(n_in) if is_resampled else n_in
-    n_known = np.maximum(n_inner // size * size - late, 0)
-    n_out = StreamResampler(frames.sample_rate, sample_rate, 1).n_after(n_known) if is_resampled else n_known
-    return int(np.max(n_in - n_out))
+    there, back = Conversion.of(sample_rate, frames.sample_rate), Conversion.of(frames.sample_rate, sample_rate)
+    most = (there.centre + (size - 1 + late) * there.down + back.centre) // there.up  # if the worst came together
+    in_frames = size * sample_rate // math.gcd(size * sample_rate, frames.sample_rate)  # samples in whole frames
+    n_blocks = in_frames // math.gcd(in_frames, block_samples)  # after which they begin together again
+    if n_blocks > MOST_COUNTED:
+        return most
+    n_in = block_samples * (-(-most // block_samples) + np.arange(n_blocks))  # the beginning is behind
+    n_known = np.maximum(there.n_after(n_in) // size * size - late, 0)
+    return int(np.max(n_in - back.n_after(n_known)))
