@@ -276,3 +276,12 @@ def test_a_graph_that_does_not_do_as_agreed_is_one_line_and_leaves_nothing(tmp_p
 def test_the_session_keeps_to_one_thread(mono):
     options = OnnxRestorer(mono)._session.get_session_options()
     assert options.intra_op_num_threads == 1
+
+
+def test_an_unknown_opset_is_told(tmp_path):
+    path = write_graph(tmp_path / "m.onnx")
+    model = onnx.load(path)
+    model.opset_import[0].version = 99
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"m\.onnx: is of an ONNX opset that onnxruntime .* does not know"):
+        OnnxRestorer(path)

@@ -78,6 +78,11 @@ class GraphFile:
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises a family of its own without a common root
+            if "opset" in str(error):
+                raise ModelError(
+                    f"{path}: is of an ONNX opset that onnxruntime {onnxruntime.__version__} does not know; update "
+                    "onnxruntime, or export it again"
+                ) from None
             raise ModelError(
                 f"{path}: is not an ONNX model that can be run ({one_line(str(error))[:120]}); export it again"
             ) from None
