@@ -143,7 +143,7 @@ def main() -> None:
     except ResoundError as error:
         _fail(str(error), 1)
     except (Interrupted, KeyboardInterrupt) as interruption:
-        _fail(f"interrupted; {interruption or 'nothing half-written was left'}", 130)
+        _fail(f"interrupted; {str(interruption) or 'nothing half-written was left'}", 130)
     except BrokenPipeError:
         _silence_stdout()  # whoever read our output has gone
         raise SystemExit(1) from None
