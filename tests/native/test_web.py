@@ -80,6 +80,7 @@ def test_wrong_files_are_told(page, tiny_stream, tmp_path):  # noqa: F811
         for name, why in (("text.onnx", "none that 'resound export' made|no ONNX model"), ("cut.onnx", "cut short")):
             browser.choose_file("#model", tmp_path / name)
             browser.wait(f"/{why}/.test({told})")
+            assert browser.run("document.getElementById('results').hidden")
         browser.choose_file("#model", tiny_stream)
         browser.wait("document.getElementById('facts').textContent")
         browser.choose_file("#sound", tmp_path / "text.wav")
