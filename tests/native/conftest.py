@@ -6,13 +6,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
+from tests.conftest import Ended
 
 ROOT = Path(__file__).parents[2]
 NATIVE = ROOT / "native"
@@ -20,32 +20,8 @@ PAGE = ROOT / "docs" / "native.md"
 C_FLAGS = ["-std=c89", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1"]
 LIBRARIES = sorted((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
 
-# Networks that cost next to nothing.
-TINY: dict[str, tuple[str, dict]] = {
-    "one": (
-        "band_rnn",
-        {
-            "sample_rate": 8000,
-            "hop": 40,
-            "n_narrow": 6,
-            "n_bands": 12,
-            "channels": [6, 8],
-            "band_hidden": 4,
-            "n_blocks": 1,
-        },
-    ),
-    "two to one": (
-        "timbre",
-        {
-            "sample_rate": 8000,
-            "n_channels": 2,
-            "widths": [24, 32, 32],
-            "strides": [2, 3, 4],
-            "kernel": 5,
-            "gru_layers": 1,
-        },
-    ),
-}
+# Networks that cost next to nothing, by their names in tests/contracts.
+TINY = {"one": "band_rnn", "two to one": "timbre"}
 
 
 def needs(program: str, *, why: str) -> str:
@@ -92,6 +68,8 @@ def built(environment: dict[str, str]) -> Path:
 def exported(tmp_path_factory) -> Callable[..., Path]:
     """Return a function that exports a network of `TINY`, once each."""
     torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+    from tests.contracts.test_networks import TINY as networks
+
     from resound.checkpoint import save_model
     from resound.export.export import export
     from resound.models import build
@@ -101,20 +79,13 @@ def exported(tmp_path_factory) -> Callable[..., Path]:
     def make(name: str) -> Path:
         path = folder / f"{name.replace(' ', '_')}.onnx"
         if not path.exists():
-            network, config = TINY[name]
+            network, config = networks[TINY[name]]
             torch.manual_seed(0)
             save_model(path.with_suffix(""), build(network, **config).eval())
             export(path.with_suffix(""), path, is_streaming=True, is_verified=False)
         return path
 
     return make
-
-
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    stdout: str
-    stderr: str
 
 
 @pytest.fixture
