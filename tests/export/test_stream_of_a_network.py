@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[tra
 
 from tests.conftest import hiss  # noqa: E402
 
+import resound  # noqa: E402
 from resound.checkpoint import load_model  # noqa: E402
 from resound.inference.models import find_model  # noqa: E402
 from resound.inference.network import NetworkRestorer  # noqa: E402
@@ -47,6 +48,15 @@ def test_the_file_restores_recordings_too(tiny_model, tiny_stream):
     (stage,) = find_model(tiny_stream).stages(8000)
     np.testing.assert_allclose(stage.process(sound), NetworkRestorer(tiny_model).process(sound), atol=1e-6)
     assert find_model(tiny_stream).weights_md5
+
+
+def test_a_long_recording_is_one_stream(tiny_stream):
+    sound = hiss(45 * 8000, 2) * np.repeat([0.01, 1.0, 0.1], 15 * 8000)  # which the network's level has to follow
+    restored = resound.restore(sound, 8000, tiny_stream)
+    np.testing.assert_allclose(restored, streamed(Stream(tiny_stream, channels=2), sound, 4000), atol=1e-9)
+    limited = resound.restore(sound, 8000, tiny_stream, max_reduction_db=6)
+    kept = 10 ** (-6 / 20)
+    np.testing.assert_allclose(limited, kept * sound + (1 - kept) * restored, atol=1e-9)
 
 
 @pytest.mark.slow

@@ -1,9 +1,12 @@
 """A streaming form as a restorer of whole recordings, frame after frame: one file serves streams and recordings.
 
-It takes a little longer than the offline form, which gives onnxruntime all frames at once.
+A recording is one stream from its beginning to its end, so that the state is carried on and there are no chunks.  It
+takes a little longer than the offline form, which gives onnxruntime all frames at once.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,9 @@ from numpy.typing import NDArray
 from resound.errors import ModelError, counted
 from resound.inference.frames import GraphFrames
 from resound.inference.graph_file import GraphFile
+
+if TYPE_CHECKING:
+    from resound.inference.streaming import Stream  # which imports what imports this
 
 
 class FramesRestorer:
@@ -23,6 +29,12 @@ class FramesRestorer:
         self.context = file.whole("context_samples", least=0)
         self.grid = self._frames.frame_samples
         self.weights_md5 = file.md5()
+
+    def follow(self, n_channels: int, sample_rate: int, max_reduction_db: float | None = None) -> Stream:
+        """Return a stream for a recording.  Raises `ConfigError` for channels that the model cannot take."""
+        from resound.inference.streaming import Stream
+
+        return Stream(self._frames, sample_rate=sample_rate, channels=n_channels, max_reduction_db=max_reduction_db)
 
     def process(self, block: NDArray) -> NDArray:
         """Return the block restored, ``(channel, time)`` -> ``(channel, time)``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,8 @@ class LimitedReduction:
         self.inner = inner
         self.name, self.sample_rate, self.context = inner.name, inner.sample_rate, inner.context
         self.grid = getattr(inner, "grid", 1)
+        if isinstance(inner, FramesRestorer):
+            self.follow = partial(inner.follow, max_reduction_db=max_reduction_db)
         self._kept = 10 ** (-max_reduction_db / 20)
 
     def process(self, block: Samples) -> Samples:

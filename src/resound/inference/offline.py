@@ -8,8 +8,9 @@ a restorer's own sample rate is kept as it was.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Protocol
@@ -18,9 +19,10 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from resound.errors import ConfigError
+from resound.errors import ConfigError, ModelError
 
 Samples = NDArray[np.float64]
+Follow = Callable[[int, int], "Follower"]
 
 MOST_CHANNELS = 64  # an array of more rows than columns and than this was given the wrong way round
 SAMPLE_RATES = (1000, 3_000_000)  # Hz: below, frames are a few samples long; above is nothing but DSD as bits
@@ -35,7 +37,8 @@ MAX_CHUNK_SAMPLES = 2_400_000
 class Restorer(Protocol):
     """Anything that restores blocks of sound.
 
-    It may have a ``grid``: so many samples at its rate are one frame, and each block begins with a whole one.
+    It may have a ``grid``: so many samples at its rate are one frame, and each block begins with a whole one.  It may
+    have ``follow(n_channels, sample_rate)``, which returns a `Follower`: then a recording is one stream, not chunks.
     """
 
     name: str
@@ -44,6 +47,21 @@ class Restorer(Protocol):
 
     def process(self, block: Samples) -> Samples:
         """Return the block restored, ``(channel, time)`` -> same shape, without delay."""
+        ...
+
+
+class Follower(Protocol):
+    """What restores a recording from its beginning to its end, and carries on what it knows: see `Stream`."""
+
+    latency_samples: int  # by how much what comes out is late
+    n_restarts: int  # times that it lost itself
+
+    def process(self, samples: Samples) -> Samples:
+        """Return as many samples as came in."""
+        ...
+
+    def flush(self) -> Samples:
+        """Return the last `latency_samples`."""
         ...
 
 
@@ -133,6 +151,10 @@ def restore_blocks(
     ``blocks`` are ``(channel, time)`` at ``sample_rate``.  Nothing is read ahead further than a chunk, its overlap and
     its context.
     """
+    follow: Follow | None = getattr(restorer, "follow", None)
+    if follow is not None:
+        yield from _followed(blocks, follow, restorer.name, sample_rate, report)
+        return
     fading: Samples | None = None  # what the chunk before removed from where this one begins
     lengths = {"chunk_seconds": chunk_seconds, "overlap_seconds": overlap_seconds}
     for chunk in chunks_of(blocks, restorer, sample_rate=sample_rate, **lengths):
@@ -145,6 +167,36 @@ def restore_blocks(
         restored = before[:, :done] - faded[:, :done]
         fading = faded[:, done:].copy()
         del chunk, before, removed, faded  # the next stage works while this one waits: its arrays need not lie about
+        yield restored
+
+
+def _followed(
+    blocks: Iterable[Samples], follow: Follow, name: str, sample_rate: int, report: StageReport | None
+) -> Iterator[Samples]:
+    """Yield the recording restored as one stream, its delay taken out."""
+    heard, done, stream, n_early = Timeline(), 0, None, 0
+    for block in itertools.chain(blocks, [None]):
+        if block is not None and stream is None:
+            stream = follow(len(block), sample_rate)
+            n_early = stream.latency_samples
+        if stream is None:
+            return
+        if block is not None:
+            heard.append(block)
+        restored = stream.flush() if block is None else stream.process(block)
+        if stream.n_restarts:
+            raise ModelError(f"model {name!r} gave samples that are not finite; use another one")
+        n_dropped = min(n_early, restored.shape[1])
+        n_early -= n_dropped
+        restored = restored[:, n_dropped:]
+        if not restored.shape[1]:
+            continue
+        before = heard.between(done, done + restored.shape[1])
+        done += restored.shape[1]
+        heard.forget_before(done)
+        if report is not None:
+            report.energy_in += float(np.sum(np.square(before)))
+            report.energy_removed += float(np.sum(np.square(before - restored)))
         yield restored
 
 
