@@ -117,8 +117,7 @@ class TFGridNet(Network):
         config, n_samples = self.config, waveform.shape[-1]
         scale = level_of(waveform, (1, 2)).clamp_min(1e-8)
         x = self._spectrum(waveform / scale)
-        x = self.entry(x)
-        x = _norm_in_double(self.norm, x) if is_traced() else self.norm(x)
+        x = _norm_of_all(self.norm, self.entry(x))
         x = x.permute(0, 2, 3, 1)  # (batch, frame, freq, D), as it lies in memory
         for block in self.blocks:
             if config.checkpoint_blocks and torch.is_grad_enabled():
@@ -255,8 +254,15 @@ def _rows_at_once(n_places: int) -> int:
     return min(32, max(16, CACHED_STEPS // n_places // 16 * 16))
 
 
-def _norm_in_double(norm: nn.GroupNorm, x: Tensor) -> Tensor:
-    """Return the norm of ``(batch, D, frame, freq)`` over all of it, for a runtime that adds values up one by one."""
-    mean = x.double().mean(dim=(1, 2, 3), keepdim=True).to(x.dtype)
-    variance = (x - mean).square().double().mean(dim=(1, 2, 3), keepdim=True).to(x.dtype)
+def _norm_of_all(norm: nn.GroupNorm, x: Tensor) -> Tensor:
+    """Return the norm of ``(batch, D, frame, freq)`` over all of it.
+
+    `nn.GroupNorm` adds squares up in a way that loses 2e-4 of the level of 10 s on a processor; onnxruntime adds one by
+    one, so that in a graph the sums are double.
+    """
+    if is_traced():
+        mean = x.double().mean(dim=(1, 2, 3), keepdim=True).to(x.dtype)
+        variance = (x - mean).square().double().mean(dim=(1, 2, 3), keepdim=True).to(x.dtype)
+    else:
+        variance, mean = torch.var_mean(x, dim=(1, 2, 3), keepdim=True, correction=0)
     return (x - mean) * (variance + norm.eps).rsqrt() * norm.weight[:, None, None] + norm.bias[:, None, None]
