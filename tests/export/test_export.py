@@ -193,3 +193,18 @@ def test_a_full_disk_is_told_with_the_name_that_was_asked_for(tiny_model, tmp_pa
     with pytest.raises(OutputError, match=rf"^{tmp_path}/x.onnx: disk full"):
         export(tiny_model, tmp_path / "x.onnx")
     assert not list(tmp_path.glob("*x*"))
+
+
+def test_a_stream_that_keeps_no_channels_restores_no_recording(resound, tmp_path):
+    name, config = TINY["timbre"]
+    save_model(tmp_path / "model", build(name, **config))  # the denoised and the noisy sound in, one out
+    made = export(tmp_path / "model", tmp_path / "x.onnx", is_verified=False)
+    for n_channels, message in (
+        (2, "makes 1 channel of 2; to restore takes one that keeps"),
+        (1, "takes 2 channels, not 1"),
+    ):
+        recording = write_wav(tmp_path / "a.wav", hiss(8000, n_channels))
+        ended = resound("restore", recording, "--model", made.path, "--overwrite")
+        assert (ended.status, len(ended.stderr.splitlines())) == (1, 1)
+        assert message in ended.stderr
+    assert not list(tmp_path.glob("a_restored*"))

@@ -31,35 +31,21 @@ class FramesRestorer:
         self.weights_md5 = file.md5()
 
     def follow(self, n_channels: int, sample_rate: int, max_reduction_db: float | None = None) -> Stream:
-        """Return a stream for a recording.  Raises `ConfigError` for channels that the model cannot take."""
+        """Return a stream for a recording.  Raises `ConfigError` and `ModelError` for channels that do not fit."""
         from resound.inference.streaming import Stream
 
-        return Stream(self._frames, sample_rate=sample_rate, channels=n_channels, max_reduction_db=max_reduction_db)
+        stream = Stream(self._frames, sample_rate=sample_rate, channels=n_channels, max_reduction_db=max_reduction_db)
+        if stream.n_channels_out != n_channels:
+            made = counted(stream.n_channels_out, "channel")
+            raise ModelError(f"model {self.name!r} makes {made} of {n_channels}; to restore takes one that keeps them")
+        return stream
 
     def process(self, block: NDArray) -> NDArray:
-        """Return the block restored, ``(channel, time)`` -> ``(channel, time)``."""
-        width = self._frames.n_channels
+        """Return the block restored as a stream of its own, ``(channel, time)`` -> ``(channel, time)``."""
         if not block.size:
             return block
-        if width == 1:
-            return np.concatenate([self._run(channel[None]) for channel in block]).astype(block.dtype)
-        if width != len(block) or self._frames.n_sources != width:
-            raise ModelError(
-                f"model {self.name!r} makes {counted(self._frames.n_sources, 'channel')} of {width}, the recording has "
-                f"{len(block)}; use a mono model, which runs on each channel"
-            )
-        return self._run(block).astype(block.dtype)
-
-    def _run(self, block: NDArray) -> NDArray:
-        """Return ``(channel, time)`` of one stream, its delay taken out."""
-        size, late, n_samples = self._frames.frame_samples, self._frames.latency_samples, block.shape[1]
-        n_frames = -(-(n_samples + late) // size)
-        fed = np.pad(block, ((0, 0), (0, n_frames * size - n_samples))).astype(np.float32)
-        stream = self._frames.begin()
-        made = [
-            stream.step(fed[:, start : start + size])[: len(block)].copy() for start in range(0, fed.shape[1], size)
-        ]
-        restored = np.concatenate(made, axis=1)[:, late : late + n_samples]
-        if not np.isfinite(restored).all():
+        stream = self.follow(len(block), self.sample_rate)
+        restored = np.concatenate([stream.process(block), stream.flush()], axis=1)[:, stream.latency_samples :]
+        if stream.n_restarts:
             raise ModelError(f"model {self.name!r} gave samples that are not finite; use another one")
-        return restored
+        return restored.astype(block.dtype)
