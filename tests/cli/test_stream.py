@@ -15,8 +15,8 @@ import soundfile
 pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
 pytest.importorskip("onnxscript", reason="needs the extra: pip install '.[train]'")
 
-from tests.conftest import hiss, write_wav
-from tests.export.conftest import tiny_model, tiny_stream  # noqa: F401
+from conftest import hiss, write_wav
+from export.conftest import tiny_model, tiny_stream  # noqa: F401
 
 PROGRAM = [sys.executable, "-c", "from resound.cli.main import main; main()", "stream"]
 
@@ -118,21 +118,23 @@ def test_live_from_a_device_to_a_device(null_sinks, tiny_stream, tmp_path):  # n
     listed = subprocess.run([*PROGRAM, "--list-devices"], env=null_sinks, capture_output=True, check=False)
     if b"pulse" not in listed.stdout:
         pytest.skip("PortAudio has no way to PulseAudio here")
-    path = write_wav(tmp_path / "a.wav", hiss(8 * 8000, rms=0.2))
+    path = write_wav(tmp_path / "a.wav", hiss(120 * 8000, rms=0.2))  # outlasts the slowest start
     words = ["--model", str(tiny_stream), "--input", "pulse", "--output", "pulse", "--rate", "8000", "--channels", "1"]
     between = {**null_sinks, "PULSE_SOURCE": "a.monitor", "PULSE_SINK": "b"}
-    live = subprocess.Popen([*PROGRAM, *words, "--seconds", "5"], env=between, stderr=subprocess.PIPE, text=True)
     player = subprocess.Popen(["paplay", str(path)], env={**null_sinks, "PULSE_SINK": "a"})
-    recorder = subprocess.Popen(
-        ["parec", "-d", "b.monitor", "--rate", "8000", "--channels", "1", "--format", "s16le", "--raw"],
+    recorder = subprocess.Popen(  # its own choice of latency keeps the last seconds back
+        ["parec", "-d", "b.monitor", "--latency-msec", "50", "--rate", "8000", "--channels", "1",
+         "--format", "s16le", "--raw"],
         env=null_sinks, stdout=subprocess.PIPE,
     )  # fmt: skip
-    told = live.communicate(timeout=60)[1]
+    live = subprocess.run(
+        [*PROGRAM, *words, "--seconds", "5"], env=between, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
     for process in (player, recorder):
         process.terminate()
     heard = np.frombuffer(recorder.communicate()[0], "<i2")
     assert live.returncode == 0
-    assert "under-runs" in told and "ms from device to device" in told
+    assert "under-runs" in live.stderr and "ms from device to device" in live.stderr
     assert np.abs(heard).max() > 300  # it came through
 
 

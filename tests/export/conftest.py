@@ -5,8 +5,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
 pytest.importorskip("onnxscript", reason="needs the extra: pip install '.[train]'")
 
-from tests.contracts.test_networks import BANDS  # noqa: E402
-
+from contracts.test_networks import BANDS  # noqa: E402
 from resound.checkpoint import save_model  # noqa: E402
 from resound.export.export import export  # noqa: E402
 from resound.models import build  # noqa: E402

@@ -9,10 +9,10 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[tra
 pytest.importorskip("onnxscript", reason="needs the extra: pip install '.[train]'")
 
 import onnx  # noqa: E402
-from tests.conftest import hiss, write_wav  # noqa: E402
-from tests.contracts.test_networks import BANDS, TINY  # noqa: E402
 
 import resound.export.export as exporting  # noqa: E402
+from conftest import hiss, write_wav  # noqa: E402
+from contracts.test_networks import BANDS, TINY  # noqa: E402
 from resound.checkpoint import load_model, save_model  # noqa: E402
 from resound.errors import ConfigError, InputError, ModelError, OutputError  # noqa: E402
 from resound.export.export import export  # noqa: E402

@@ -6,8 +6,8 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[tra
 pytest.importorskip("onnxscript", reason="needs the extra: pip install '.[train]'")
 
 import onnxruntime  # noqa: E402
-from tests.contracts.test_networks import TINY  # noqa: E402
 
+from contracts.test_networks import TINY  # noqa: E402
 from resound.checkpoint import save_model  # noqa: E402
 from resound.export.export import export  # noqa: E402
 from resound.models import MODELS, build  # noqa: E402

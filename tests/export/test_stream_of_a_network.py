@@ -7,9 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
 
-from tests.conftest import hiss  # noqa: E402
-
 import resound  # noqa: E402
+from conftest import hiss  # noqa: E402
 from resound.checkpoint import load_model  # noqa: E402
 from resound.inference.models import find_model  # noqa: E402
 from resound.inference.network import NetworkRestorer  # noqa: E402

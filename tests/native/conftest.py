@@ -12,7 +12,8 @@ import numpy as np
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
-from tests.conftest import Ended
+
+from conftest import Ended
 
 ROOT = Path(__file__).parents[2]
 NATIVE = ROOT / "native"
@@ -68,8 +69,7 @@ def built(environment: dict[str, str]) -> Path:
 def exported(tmp_path_factory) -> Callable[..., Path]:
     """Return a function that exports a network of `TINY`, once each."""
     torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
-    from tests.contracts.test_networks import TINY as networks
-
+    from contracts.test_networks import TINY as networks
     from resound.checkpoint import save_model
     from resound.export.export import export
     from resound.models import build

@@ -13,10 +13,9 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
 pytest.importorskip("onnxscript", reason="needs the extra: pip install '.[train]'")
 
-from tests.conftest import hiss, write_wav
-from tests.evaluation.chromium import NAMES, Browser
-from tests.export.conftest import tiny_model, tiny_stream  # noqa: F401
-
+from conftest import hiss, write_wav
+from evaluation.chromium import NAMES, Browser
+from export.conftest import tiny_model, tiny_stream  # noqa: F401
 from resound.inference.frames import GraphFrames
 from resound.inference.streaming import Stream
 
