@@ -102,9 +102,38 @@ def read_mono(path: Path) -> tuple[NDArray, int]:
 
 def resound_default(samples: NDArray, sample_rate: int) -> NDArray:
     """Restore with the defaults of resound."""
-    import resound
+    return resound_method("classic")(samples, sample_rate)
 
-    return np.asarray(resound.restore(samples, sample_rate, model="classic"))
+
+def resound_method(model: str) -> Method:
+    """Return resound with a model: a name, or an exported file."""
+
+    def run(samples: NDArray, sample_rate: int) -> NDArray:
+        import resound
+
+        return np.asarray(resound.restore(samples, sample_rate, model=model))
+
+    return run
+
+
+def rnnoise_method() -> Method:
+    """Return RNNoise (Valin 2018) as pyrnnoise carries it: 48 kHz, 16 bits, a state from the beginning."""
+
+    def run(samples: NDArray, sample_rate: int) -> NDArray:
+        import soxr
+        from pyrnnoise import rnnoise
+
+        wide = soxr.resample(samples, sample_rate, rnnoise.SAMPLE_RATE)
+        n_frames = -(-len(wide) // rnnoise.FRAME_SIZE) + 2  # and what it holds back
+        frames = np.zeros(n_frames * rnnoise.FRAME_SIZE)
+        frames[: len(wide)] = wide
+        pcm = np.round(np.clip(frames, -1, 1) * 32767).astype(np.int16).reshape(n_frames, -1)
+        state = rnnoise.create()
+        made = np.concatenate([rnnoise.process_mono_frame(state, frame)[0] for frame in pcm]) / 32767
+        rnnoise.destroy(state)
+        return aligned(soxr.resample(made, rnnoise.SAMPLE_RATE, sample_rate), samples, sample_rate)
+
+    return run
 
 
 def noisereduce_method(*, stationary: bool, kept_db: float | None = None) -> Method:

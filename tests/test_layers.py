@@ -12,20 +12,23 @@ SOURCE = Path(__file__).parent.parent / "src" / "resound"
 # Each part and the parts it may import besides its own files.
 LAYERS = {
     "errors": set(),
+    "interruption": set(),
     "config": {"errors"},
     "dsp": {"errors"},
-    "audio": {"errors", "dsp"},
+    "audio": {"errors", "interruption", "dsp"},
     "classic": {"errors", "dsp"},
     "metrics": {"errors", "dsp"},
     "corpora": {"errors", "config", "dsp", "audio"},
     "degrade": {"errors", "config", "dsp", "audio", "corpora"},
-    "inference": {"errors", "config", "dsp", "audio", "classic", "metrics", "checkpoint"},  # late: see below
+    "inference": {
+        "errors", "interruption", "config", "dsp", "audio", "classic", "metrics", "checkpoint",
+    },  # the last late: see below
     "mixing": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "metrics", "inference"},
     "judging": {"errors", "config", "dsp", "audio", "classic", "metrics", "mixing", "inference"},
     "harvest": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "inference"},
     "cli": {
-        "errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference", "mixing",
-        "harvest", "models", "checkpoint", "training", "doctor", "evaluation", "export",
+        "errors", "interruption", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference",
+        "mixing", "harvest", "models", "checkpoint", "training", "doctor", "evaluation", "export",
     },
     "doctor": {
         "errors", "config", "dsp", "audio", "metrics", "corpora", "degrade", "harvest", "mixing", "judging",

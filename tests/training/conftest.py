@@ -20,6 +20,15 @@ TINY = {"sample_rate": RATE, "n_filters": 16, "filter_samples": 16, "bottleneck"
         "n_blocks": 2, "n_repeats": 1}  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def threads_as_before():
+    """A training sets how many threads torch uses; the tests after it are not to know."""
+    torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 class Silent:
     """Shows nothing, and remembers what it was told."""
 
@@ -83,11 +92,14 @@ def write_plan(folder, task="enhance", **changes):
         "data": {**(enhance if task == "enhance" else separate), "segment_seconds": 1, "n_examples": 30},
         "validation": {"n_examples": 4},
         "loss": [{"kind": "snr"}],
-        "training": {"steps": 12, "batch_size": 2, "validate_every": 4, "workers": 0, "device": "cpu"},
+        "training": {
+            "steps": 12, "batch_size": 2, "validate_every": 4, "workers": 0, "device": "cpu",
+            "threads": 1,  # networks this small are slower on several, far slower where others share the cores
+        },
         "tracker": "none",
         "n_listen": 1,
         **changes,
-    }
+    }  # fmt: skip
     path = folder / "plan.yaml"
     path.write_text(yaml.safe_dump(values))
     return path

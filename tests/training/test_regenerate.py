@@ -48,21 +48,11 @@ SETTINGS = {
     "validation": {"n_examples": 4, "data": {"segment_seconds": 1}},
     "loss": [{"kind": "l1", "weight": 1.5}, {"kind": "multi_stft", "weight": 5}],
     "adversarial": {"from_step": 4, "lr": 2e-3, "discriminators": {"n_scales": 1, "periods": [2, 3], "width": 0.05}},
-    "training": {"steps": 8, "batch_size": 2, "validate_every": 4, "workers": 0, "device": "cpu"},
+    "training": {"steps": 8, "batch_size": 2, "validate_every": 4, "workers": 0, "device": "cpu", "threads": 1},
     "checkpoints": {"metric": "lsd"},
     "tracker": "none",
     "n_listen": 0,
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    """Networks this small are slower on many threads, and far slower where others work on the same cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setattr(fit, "use_all_cores", lambda shared_by=1: None)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

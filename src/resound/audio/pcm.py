@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from resound.audio import atomic, containers, tags
 from resound.audio.formats import BITS, Format, Quantiser, Reader, Samples, Storage, lossy_warning
 from resound.errors import InputError, OutputError
+from resound.interruption import uninterrupted
 
 # Lossless codings and the narrowest type that holds what they decode to; every other coding is lossy.
 LOSSLESS: dict[str, Storage] = {
@@ -472,7 +473,8 @@ class PcmWriter:
         """Turn whatever goes wrong while encoding into one line; re-raise what the sink had to keep."""
         try:
             try:
-                yield
+                with uninterrupted():  # libsndfile calls the sink
+                    yield
             except soundfile.LibsndfileError as error:
                 if self._sink is None or self._sink.failure is None:
                     raise OutputError(self._refusal(one_line(error))) from None
@@ -511,13 +513,14 @@ class PcmWriter:
 
     def _discard(self) -> None:
         """Close whatever is open and remove the temporary file; nothing to do after a commit."""
-        with suppress(soundfile.LibsndfileError, OSError):
-            if self._file is not None:
-                self._file.close()
-        if self._sink is not None:
-            self._sink.close()
-        self._file = None
-        atomic.discard(self._temporary)
+        with uninterrupted():
+            with suppress(soundfile.LibsndfileError, OSError):
+                if self._file is not None:
+                    self._file.close()
+            if self._sink is not None:
+                self._sink.close()
+            self._file = None
+            atomic.discard(self._temporary)
 
 
 class _Sink:

@@ -43,6 +43,7 @@ from resound.cli import (
     tune,
 )
 from resound.errors import Interrupted, ResoundError, one_line
+from resound.interruption import interrupt
 
 ORDER = (
     "restore",
@@ -166,7 +167,7 @@ def _interrupt(*_: Any) -> None:
     """Raise once: a second Ctrl-C must not interrupt the tidying up after the first."""
     for number in _ends():
         signal.signal(number, signal.SIG_IGN)
-    raise Interrupted
+    interrupt(Interrupted())
 
 
 def _silence_stdout() -> None:

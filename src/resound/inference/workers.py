@@ -17,6 +17,7 @@ from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from resound.errors import ConfigError, OutputError
+from resound.interruption import interrupt
 
 POLL_SECONDS = 0.1
 WAITING_PER_WORKER = 4  # tasks handed out ahead: enough that no worker waits for the slowest
@@ -163,7 +164,7 @@ def _stop_work(*_: Any) -> None:
     """Answer Ctrl-C: give up what is under way, once; while idle there is nothing to do."""
     if _worker["busy"] and not _worker["stopped"]:
         _worker["stopped"] = True
-        raise KeyboardInterrupt
+        interrupt(KeyboardInterrupt())
 
 
 def _stop_worker(*_: Any) -> None:
