@@ -694,9 +694,10 @@ def vorbis_level(bit_rate: int | None, *, sample_rate: int, n_channels: int) -> 
         return 0.1
     for tenths in range(9, 0, -1):
         trial = io.BytesIO()
-        soundfile.SoundFile(
-            trial, "w", sample_rate, n_channels, "VORBIS", format="OGG", compression_level=tenths / 10
-        ).close()
+        with uninterrupted():
+            soundfile.SoundFile(
+                trial, "w", sample_rate, n_channels, "VORBIS", format="OGG", compression_level=tenths / 10
+            ).close()
         trial.seek(0)
         identification = containers.ogg_packets(containers.ogg_pages(trial), 1)[0]
         if containers.nominal_bit_rate(identification) >= bit_rate:
