@@ -98,32 +98,33 @@ def run(*words: object) -> None:
         sys.exit(f"resound {' '.join(map(str, words))}: failed")
 
 
-def systems(models: Mapping[str, str]) -> dict[str, Method]:
+def systems(task: str, models: Mapping[str, str]) -> dict[str, Method]:
     """Return what is compared, by name."""
     return {
         UNPROCESSED: lambda samples, sample_rate: samples,
         "classic": resound_method("classic"),
         "noisereduce": noisereduce_method(stationary=False),
-        "RNNoise": rnnoise_method(),
+        **({"RNNoise": rnnoise_method()} if task == "voice" else {}),  # it keeps nothing but speech
         **{name: resound_method(model) for name, model in models.items()},
     }
 
 
-def restore(name: str, models: Mapping[str, str], folder: Path, path: Path) -> None:
+def restore(task: str, name: str, models: Mapping[str, str], folder: Path, path: Path) -> None:
     """Write what a system makes of a recording."""
     import soundfile
 
     samples, sample_rate = read_mono(path)
-    restored = systems(models)[name](samples, sample_rate)
+    restored = systems(task, models)[name](samples, sample_rate)
     soundfile.write(folder / path.name, restored.astype(np.float32), sample_rate, subtype="FLOAT")
 
 
-def restore_all(name: str, models: Mapping[str, str], folder: Path, n_jobs: int) -> None:
+def restore_all(task: str, name: str, models: Mapping[str, str], folder: Path, n_jobs: int) -> None:
     """Let a system restore the set."""
     made = folder / "enhanced" / name
     made.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(n_jobs) as pool:
-        list(pool.map(partial(restore, name, models, made), sorted((folder / "set" / "degraded").glob("*.wav"))))
+    paths = sorted((folder / "set" / "degraded").glob("*.wav"))
+    with ProcessPoolExecutor(n_jobs) as pool:  # by name: functions do not travel
+        list(pool.map(partial(restore, task, name, models, made), paths))
 
 
 def time_of(method: Method) -> float:
@@ -173,7 +174,8 @@ def tables(task: str, names: list[str], models: list[str], folder: Path, times: 
             told = ("better" if found.mean > 0 else "worse") if found.is_told_apart else "cannot be told apart"
             gain = f"{found.mean:+.{digits}f} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
             rows.append((pairing.second, pairing.first, title_of(pairing.metric), gain, told))
-    print_table(("", "beside", "metric", "better by", ""), rows)
+    if rows:
+        print_table(("", "beside", "metric", "better by", ""), rows)
 
 
 def _mean(statistics: Any, metric: str) -> str:
@@ -193,11 +195,11 @@ def main() -> None:
     models = dict(each.split("=", 1) for each in arguments.model)
     folder = arguments.work / arguments.task
     prepare(arguments.task, arguments.manifest, folder, arguments.count)
-    names = list(systems(models))
-    times = {name: time_of(method) for name, method in systems(models).items()}
+    names = list(systems(arguments.task, models))
+    times = {name: time_of(method) for name, method in systems(arguments.task, models).items()}
     for name in names:
         print(f"{name} ...", file=sys.stderr)
-        restore_all(name, models, folder, arguments.jobs)
+        restore_all(arguments.task, name, models, folder, arguments.jobs)
         judge(arguments.task, name, folder, arguments.jobs)
     print(f"{machine()}; {arguments.count} recordings\n")
     tables(arguments.task, names, list(models), folder, times)
