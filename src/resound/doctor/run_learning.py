@@ -11,7 +11,8 @@ from resound.doctor.run_evidence import RunEvidence, median
 from resound.doctor.settings import Thresholds
 
 LEAST_RATE = 1e-9  # moves no weight; schedules may end at 0
-DECIBEL_LOSSES = ("snr", "si_sdr")  # whose negative is a metric of the same name
+# Losses whose negative is a metric; with a term for the level, that is at least so much.
+DECIBEL_LOSSES = {"snr": "snr", "si_sdr": "si_sdr", "si_sdr_with_level": "si_sdr"}
 
 
 def plateau(run: RunEvidence, thresholds: Thresholds) -> Found:
@@ -149,15 +150,16 @@ def _no_number(run: RunEvidence, what: str, n: int) -> Finding:
 def _gap(run: RunEvidence, thresholds: Thresholds) -> Found:
     """RUN02 by decibels: what the loss reaches on the examples to learn from, against validation."""
     limits = thresholds.run
-    for name in DECIBEL_LOSSES:
-        train = -_recent(_loss_named(run, name))
-        valid = run.latest(name)
+    for loss, metric in DECIBEL_LOSSES.items():
+        train = -_recent(_loss_named(run, loss))
+        valid = run.latest(metric)
         gap = train - valid
         if run.n_validations >= limits.least_validations and gap >= limits.overfit_gap_db:
             return Finding(
                 "RUN02", "error" if gap >= 2 * limits.overfit_gap_db else "warning",
-                f"{name.upper().replace('_', '-')} is {train:.1f} dB on what it learns from and {valid:.2f} dB on "
-                f"validation (loss {-train:.1f} against {valid:.2f} dB): it learns examples by heart",
+                f"{metric.upper().replace('_', '-')} is {'' if loss == metric else 'at least '}{train:.1f} dB on what "
+                f"it learns from and {valid:.2f} dB on validation (loss {-train:.1f} against {valid:.2f} dB): it "
+                "learns examples by heart",
                 round(gap, 2), limits.overfit_gap_db, MORE_DATA, run.where,
             )  # fmt: skip
     return None
