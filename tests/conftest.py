@@ -34,6 +34,15 @@ class Ended:
     stderr: str
 
 
+@pytest.fixture(autouse=True)
+def threads_as_before() -> Iterator[None]:
+    """What a command takes for itself, all cores for torch, is not for the tests after it."""
+    yield
+    torch = sys.modules.get("torch")
+    if torch and "PYTEST_XDIST_WORKER" in os.environ and torch.get_num_threads() > 1:
+        torch.set_num_threads(1)
+
+
 @pytest.fixture
 def resound() -> Callable[..., Ended]:
     """Return a function that runs ``resound ARGUMENTS`` as the installed command does, but in this process.

@@ -20,15 +20,6 @@ TINY = {"sample_rate": RATE, "n_filters": 16, "filter_samples": 16, "bottleneck"
         "n_blocks": 2, "n_repeats": 1}  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def threads_as_before():
-    """A training sets how many threads torch uses; the tests after it are not to know."""
-    torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 class Silent:
     """Shows nothing, and remembers what it was told."""
 
