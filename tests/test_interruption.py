@@ -1,5 +1,7 @@
 """An interruption is raised where it is safe, and never lost."""
 
+import threading
+
 import pytest
 import soundfile
 
@@ -31,6 +33,23 @@ def test_it_takes_the_place_of_another_error():
     with pytest.raises(Interrupted), uninterrupted():
         interrupt(Interrupted())
         raise OutputError("disk full")
+
+
+def test_another_thread_holds_nothing_back():
+    inside, go_on = threading.Event(), threading.Event()
+
+    def work():
+        with uninterrupted():
+            inside.set()
+            go_on.wait(10)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert inside.wait(10)
+    with pytest.raises(Interrupted):
+        interrupt(Interrupted())
+    go_on.set()
+    thread.join()
 
 
 def test_a_signal_while_libsndfile_calls_us_ends_the_writing_and_leaves_nothing(tmp_path, monkeypatch, capfd):

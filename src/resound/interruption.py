@@ -5,6 +5,7 @@ A signal's handler calls `interrupt`; what calls a library that calls back does 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,7 +26,13 @@ def interrupt(error: BaseException) -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold `interrupt` back; what came meanwhile is raised at the end, also in the place of another error."""
+    """Hold `interrupt` back; what came meanwhile is raised at the end, also in the place of another error.
+
+    Handlers run in the main thread, so that there is nothing to hold back in another.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _Held.depth += 1
     try:
         yield
