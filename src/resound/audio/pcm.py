@@ -527,7 +527,8 @@ class _Sink:
     """The file that libsndfile writes into, with room for metadata inserted after its first ``split`` bytes.
 
     libsndfile calls it from C, where an exception would only be printed: the first is kept in ``failure``,
-    and from then on all is accepted and nothing written.  Ctrl-C may also arrive there: hence BaseException.
+    and from then on all is accepted and nothing written.  Where Python itself answers Ctrl-C, that
+    may arrive there, too: hence BaseException.
     """
 
     def __init__(self, path: Path, *, split: int, inserted: bytes) -> None:

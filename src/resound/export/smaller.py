@@ -68,9 +68,9 @@ def _in_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
             with silence():
                 quantize_dynamic(before, after, weight_type=QuantType.QInt8, per_channel=True)
         except Exception as error:  # assertions of onnxruntime's, on networks that it does not know how to
-            why = one_line(str(error)) or type(error).__name__
+            why = f" ({one_line(str(error))})" if str(error) else ""
             raise ModelError(
-                f"weights int8: onnxruntime cannot store this network so ({why}); give float16, or leave it out"
+                f"weights int8: onnxruntime cannot store this network so{why}; give float16, or leave it out"
             ) from None
         return onnx.load(after)
 
