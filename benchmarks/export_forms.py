@@ -1,6 +1,6 @@
 """What becomes of each preset's network as an ONNX file: size, how far it is from torch, and what a frame takes.
 
-Weights are fresh but for those in ``weights/``, which changes neither size nor time.  ``--forms`` may be ``streaming``
+Weights are fresh, which changes neither size nor time.  ``--forms`` may be ``streaming``
 (networks that are causal), ``offline``, or both.
 
     python benchmarks/export_forms.py --presets voice timbre demucs48 --forms streaming --weights float32 float16 int8

@@ -11,8 +11,9 @@ In brackets the 95 % interval of the mean.  "Time" is what a second of sound tak
 kHz, the median of three.
 
     resound corpus scan ../shared/data -o data.jsonl
-    resound export weights/voice -o voice.onnx
-    python benchmarks/quality.py voice data.jsonl --model voice=voice.onnx --work quality
+    python benchmarks/quality.py voice data.jsonl --model voice=voice --work quality
+
+The first table is left in the work's folder, too, for the card of a network that ships (scripts/ship_network.py).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ METRICS = {
 }
 GROUPED_BY = {"voice": ("snr_db", ("pesq", "si_sdr")), "film": ("domain", ("si_sdr", "lsd", "mrstft"))}
 DIGITS = {"pesq": 2, "stoi": 3, "dnsmos_ovr": 2, "mrstft": 3}  # of a metric; else 1
-LOWER_IS_BETTER = ("lsd", "mrstft")
+Table = dict[str, list[Any]]
 
 
 def mix_of(task: str, manifest: str) -> dict[str, Any]:
@@ -142,20 +143,19 @@ def judge(task: str, name: str, folder: Path, n_jobs: int) -> Path:
     return results
 
 
-def tables(task: str, names: list[str], models: list[str], folder: Path, times: Mapping[str, float]) -> None:
-    """Print figures of all systems, by group, and what can be told apart."""
+def tables(task: str, names: list[str], models: list[str], folder: Path, times: Mapping[str, float]) -> Table:
+    """Print figures of all systems, by group, and what can be told apart; return the first table."""
     from resound.evaluation.compare import compare
     from resound.evaluation.measures import title_of
 
     metrics = METRICS[task]
     compared = compare([folder / "results" / name for name in names], metrics)
-    print_table(
-        ("", *map(title_of, metrics), "time"),
-        [
-            (name, *(_mean(compared.statistics(name, metric), metric) for metric in metrics), f"{times[name]:.3f}")
-            for name in names
-        ],
-    )
+    columns = ["", *map(title_of, metrics), "time"]
+    of_all = [
+        [name, *(_mean(compared.statistics(name, metric), metric) for metric in metrics), f"{times[name]:.3f}"]
+        for name in names
+    ]
+    print_table(columns, of_all)
     kind, shown = GROUPED_BY[task]
     with open(folder / "about.csv", newline="", encoding="utf-8") as table:
         group_of = {row["name"]: row[kind] for row in csv.DictReader(table)}
@@ -176,6 +176,7 @@ def tables(task: str, names: list[str], models: list[str], folder: Path, times: 
             rows.append((pairing.second, pairing.first, title_of(pairing.metric), gain, told))
     if rows:
         print_table(("", "beside", "metric", "better by", ""), rows)
+    return {"columns": columns, "rows": of_all}
 
 
 def _mean(statistics: Any, metric: str) -> str:
@@ -202,7 +203,9 @@ def main() -> None:
         restore_all(arguments.task, name, models, folder, arguments.jobs)
         judge(arguments.task, name, folder, arguments.jobs)
     print(f"{machine()}; {arguments.count} recordings\n")
-    tables(arguments.task, names, list(models), folder, times)
+    table = tables(arguments.task, names, list(models), folder, times)
+    told = {"machine": machine(), "count": arguments.count, **table}
+    (folder / "figures.json").write_text(json.dumps(told, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 if __name__ == "__main__":

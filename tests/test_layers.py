@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "resound"
 # Each part and the parts it may import besides its own files.
 LAYERS = {
     "errors": set(),
+    "shipped": {"errors"},
     "interruption": set(),
     "config": {"errors"},
     "dsp": {"errors"},
@@ -21,14 +22,14 @@ LAYERS = {
     "corpora": {"errors", "config", "dsp", "audio"},
     "degrade": {"errors", "config", "dsp", "audio", "corpora"},
     "inference": {
-        "errors", "interruption", "config", "dsp", "audio", "classic", "metrics", "checkpoint",
+        "errors", "shipped", "interruption", "config", "dsp", "audio", "classic", "metrics", "checkpoint",
     },  # the last late: see below
-    "mixing": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "metrics", "inference"},
+    "mixing": {"errors", "shipped", "config", "dsp", "audio", "corpora", "degrade", "classic", "metrics", "inference"},
     "judging": {"errors", "config", "dsp", "audio", "classic", "metrics", "mixing", "inference"},
     "harvest": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "inference"},
     "cli": {
-        "errors", "interruption", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "inference",
-        "mixing", "harvest", "models", "checkpoint", "training", "doctor", "evaluation", "export",
+        "errors", "shipped", "interruption", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade",
+        "inference", "mixing", "harvest", "models", "checkpoint", "training", "doctor", "evaluation", "export",
     },
     "doctor": {
         "errors", "config", "dsp", "audio", "metrics", "corpora", "degrade", "harvest", "mixing", "judging",
@@ -40,7 +41,7 @@ LAYERS = {
     },  # the last three late: see below
     "models": {"errors", "config", "dsp"},
     "losses": {"errors", "config", "dsp", "models"},
-    "checkpoint": {"errors", "config", "models"},
+    "checkpoint": {"errors", "shipped", "config", "models"},
     "training": {
         "errors", "config", "dsp", "audio", "corpora", "mixing", "models", "losses", "judging", "checkpoint",
         "inference", "harvest", "metrics", "doctor",

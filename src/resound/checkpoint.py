@@ -23,6 +23,7 @@ from resound.errors import ModelError, OutputError, ResoundError, did_you_mean, 
 from resound.models import MODELS, build
 from resound.models.network import Network
 from resound.models.presets import load_preset, preset_names
+from resound.shipped import folder_of, is_shipped
 
 VERSION = 1
 WEIGHTS, ABOUT = "weights.safetensors", "model.json"
@@ -54,6 +55,7 @@ def save_model(folder: Path, network: Network, *, overwrite: bool = False, **abo
             **about,
         }
         (temporary / ABOUT).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (temporary / WEIGHTS).chmod((temporary / ABOUT).stat().st_mode)  # safetensors lets nobody else read them
         temporary.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
@@ -77,7 +79,7 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
 
 
 def load(model: str | os.PathLike[str]) -> Network:
-    """Return a network with its weights: of a model's folder, the best one of a training's run, or a preset's.
+    """Return a network with its weights: of a model's folder, the best of a training's run, or one that ships.
 
     Raises `ModelError`.
 
@@ -92,6 +94,8 @@ def found_model(model: str | os.PathLike[str]) -> Path:
     if not isinstance(model, str | os.PathLike):
         raise ModelError(f"{one_line(model)}: is no model; give the path of a model's folder, or a preset's name")
     path, name = Path(model), str(model)
+    if is_shipped(name):
+        return folder_of(name)
     if path.is_dir():
         return path
     if path.exists():

@@ -82,7 +82,7 @@ def test_broken_lines_of_state_are_refused(line):
 def test_a_graph_that_is_another_network_is_not_left(tiny_model, tmp_path, monkeypatch):
     torch.manual_seed(1)
     other = build("band_rnn", **BANDS)
-    monkeypatch.setattr(exporting, "streaming_graph", lambda network, frame: streaming_graph(other, frame))
+    monkeypatch.setattr(exporting, "streaming_graph", lambda network, frame, **_: streaming_graph(other, frame))
     with pytest.raises(ModelError, match=r"differs from torch by .* so it was not left"):
         export(tiny_model, tmp_path / "x.onnx", is_streaming=True)
     assert not list(tmp_path.iterdir())
@@ -208,3 +208,36 @@ def test_a_stream_that_keeps_no_channels_restores_no_recording(resound, tmp_path
         assert (ended.status, len(ended.stderr.splitlines())) == (1, 1)
         assert message in ended.stderr
     assert not list(tmp_path.glob("a_restored*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["band_rnn", "conv_tasnet causal", "timbre", "gatewave causal"])
+def test_frames_of_any_length_are_the_network_at_every_length(key, tmp_path):
+    name, config = TINY[key]
+    torch.manual_seed(0)
+    save_model(tmp_path / "model", build(name, **config))
+    made = export(tmp_path / "model", tmp_path / "any.onnx", is_any_length=True)
+    assert made.agreement.error < 5e-5 and made.agreement.seconds > 15  # one by one, and many at once
+    one, many = GraphFrames(made.path), GraphFrames(made.path, at_once_seconds=0.25)
+    n_frames = many.frame_samples // one.frame_samples
+    assert n_frames > 1
+    noise = np.random.default_rng(1).standard_normal((one.n_channels, many.frame_samples)).astype(np.float32) / 10
+    stream = one.begin()
+    in_turn = [stream.step(frame).copy() for frame in np.split(noise, n_frames, axis=1)]
+    np.testing.assert_allclose(many.begin().step(noise), np.concatenate(in_turn, axis=1), atol=1e-5)
+
+
+def test_a_graph_of_one_length_is_not_left_as_one_of_any(tmp_path):
+    name, config = TINY["demucs"]
+    save_model(tmp_path / "model", build(name, **config))
+    with pytest.raises(ModelError, match="demucs: its graph takes frames of one length; leave --any-length out"):
+        export(tmp_path / "model", tmp_path / "any.onnx", is_any_length=True, is_verified=False)
+    assert not list(tmp_path.glob("any*"))
+
+
+def test_recordings_take_many_frames_at_once(tiny_model, tiny_stream, tmp_path):
+    made = export(tiny_model, tmp_path / "any.onnx", is_any_length=True, is_verified=False)
+    quick, usual = find_model(made.path).network, find_model(tiny_stream).network
+    assert quick.grid == 50 * usual.grid
+    sound = np.random.default_rng(2).standard_normal((2, 30_011)) / 10
+    np.testing.assert_allclose(quick.process(sound), usual.process(sound), atol=1e-5)

@@ -18,7 +18,8 @@ def command(
         list[Path] | None, typer.Argument(metavar="[RECORDING]...", help="What the model shall suit: sound or video.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("-m", "--model", metavar="MODEL|RUN", help="The model to begin with.")
+        Path | None,
+        typer.Option("-m", "--model", metavar="NAME|MODEL|RUN", help="The model to begin with: voice, or your own."),
     ] = None,
     corpus: Annotated[
         list[Path] | None,
@@ -49,20 +50,21 @@ def command(
     from resound.errors import ConfigError, train_extra
 
     with train_extra():
+        from resound.checkpoint import found_model
         from resound.training.adapt import MODEL, adapt, check_model, nothing_left, run_config
     if model is None:
         raise ConfigError(
-            "no model to begin with; give one with --model: a run of 'resound train', or a model's folder"
+            "no model to begin with; give one with --model: voice, a run of 'resound train', or a model's folder"
         )
     check_asked(recordings, corpus, clean, degraded)
-    network = check_model(model)
+    network, start = check_model(model), found_model(model)
     folder = output or next_folder(recordings or [clean or Path("pairs")])
     with shown_on_terminal() as shown, nothing_left(folder):
         where = folder / "material"
         material = material_of(recordings or [], corpus or [], clean, degraded, network, where, shown.line)
-        config = run_config(model, material, minutes=minutes, settings=settings or ())
+        config = run_config(start, material, minutes=minutes, settings=settings or ())
         adapted = adapt(
-            model,
+            start,
             material,
             config,
             folder,

@@ -23,6 +23,9 @@ def command(
     frame_samples: Annotated[
         int | None, typer.Option(metavar="N", help="Of a stream, whole hops of the network. Default: about 10 ms.")
     ] = None,
+    any_length: Annotated[
+        bool, typer.Option("--any-length", help="Let a stream take many frames at once: recordings are quicker.")
+    ] = False,
     weights: Annotated[
         str, typer.Option(metavar="TYPE", help="float32, float16 or int8: smaller, and what that costs is told.")
     ] = "float32",
@@ -55,6 +58,7 @@ def command(
         output,
         is_streaming=streaming,
         frame_samples=frame_samples,
+        is_any_length=any_length,
         weights=weights,  # type: ignore[arg-type]
         is_verified=verify,
         is_timed=benchmark,
@@ -76,7 +80,8 @@ def _lines(made: Exported) -> list[str]:
     what = f"{made.path}: {made.form}, {made.size_mb:.2f} MB, {rate:,} Hz"
     if made.frame_samples:
         frame, late = (1000 * n / rate for n in (made.frame_samples, made.latency_samples))
-        what += f", frames of {made.frame_samples} samples ({frame:g} ms), {late:g} ms late"
+        several = " or any multiple" if made.is_any_length else ""
+        what += f", frames of {made.frame_samples} samples ({frame:g} ms){several}, {late:g} ms late"
     lines = [what]
     lines += [f"  {made.agreement}" if made.agreement else "  not compared with torch"]
     lines += [f"  {made.timing}"] if made.timing else []

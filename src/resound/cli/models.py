@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resound.cli.card import card_lines, table
+
 if TYPE_CHECKING:
     from resound.models.facts import Facts
 
@@ -38,6 +40,8 @@ def list_command(
         return
     head = ("preset", "network", "task", "rate", "causal", "latency", "parameters", "licence of the weights")
     typer.echo(table([head, *(_line(row) for row in rows)], right=(3, 5, 6)))
+    if not _has_torch():
+        typer.echo("These ship with their weights. Those to train need torch: pip install 'resound[train]'", err=True)
 
 
 @app.command("show")
@@ -48,12 +52,16 @@ def show_command(
     timed: Annotated[bool, typer.Option("--time", help="Also run it, and tell how fast it is here.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
 ) -> None:
-    """Show parameters, work, receptive field, latency and memory of a network.
+    """Show parameters, work, receptive field, latency and memory of a network; of one that ships, its card.
 
     Example: resound models show conv_tasnet n_sources=3 causal=true norm=cumulative
     """
     from resound.errors import train_extra
+    from resound.shipped import SHIPPED, card_of
 
+    if name in SHIPPED and not (settings or preset or timed):
+        _show_card(card_of(name), as_json)
+        return
     with train_extra():
         from resound.models.facts import facts_of
 
@@ -72,9 +80,13 @@ def show_command(
 
 
 def _listed() -> list[dict[str, Any]]:
-    """Return a row for each preset, and for each network without one."""
+    """Return a row for each preset, and for each network without one; without torch, for those that ship."""
     from resound.errors import train_extra
+    from resound.shipped import SHIPPED, card_of
 
+    cards = {name: card_of(name) for name in SHIPPED}
+    if not _has_torch():
+        return [_row_of(card) for card in cards.values()]
     with train_extra():
         from resound.models import MODELS
         from resound.models.facts import build_without_values
@@ -97,10 +109,40 @@ def _listed() -> list[dict[str, Any]]:
                     "causal": network.is_causal,
                     "latency_ms": 1000 * network.latency_samples / rate if network.is_causal else None,
                     "parameters": n_parameters(network),
-                    "licence": None,
+                    "licence": cards[preset]["licence"] if preset in cards else None,
                 }
             )
     return rows
+
+
+def _show_card(card: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(card, indent=2, ensure_ascii=False))
+        return
+    for line in card_lines(card):
+        typer.echo(line)
+
+
+def _has_torch() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("torch") is not None
+
+
+def _row_of(card: dict[str, Any]) -> dict[str, Any]:
+    network = card["network"]
+    return {
+        "preset": card["name"],
+        "network": network["name"],
+        "task": network["task"],
+        "sample_rate": network["sample_rate"],
+        "causal": True,
+        "latency_ms": network["latency_ms"],
+        "parameters": network["parameters"],
+        "licence": card["licence"],
+    }
 
 
 def _line(row: dict[str, Any]) -> tuple[str, ...]:
@@ -196,16 +238,3 @@ def _metric(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:.0f} "
-
-
-def table(lines: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Return lines of cells as columns two spaces apart; those in ``right`` flush right."""
-    cells = [tuple(line) for line in lines]
-    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if index in right else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    )

@@ -20,7 +20,9 @@ def command(
             "-o", "--output", metavar="FILE|DIR", help="Where to. Default: <stem>_restored.<ext> beside the input."
         ),
     ] = None,
-    model: Annotated[str, typer.Option(metavar="NAME|PATH", help="auto, classic, a folder, or an .onnx.")] = "auto",
+    model: Annotated[
+        str, typer.Option(metavar="NAME|PATH", help="auto, classic, voice, a folder, or an .onnx.")
+    ] = "auto",
     strength: Annotated[float, typer.Option(metavar="0..1", help="How much of the restoration to take.")] = 1.0,
     max_reduction: Annotated[
         float | None,

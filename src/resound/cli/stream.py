@@ -19,7 +19,7 @@ METER_STEPS = 20
 def command(
     model: Annotated[
         str | None,
-        typer.Option(metavar="FILE|FOLDER", help="A network exported for streams, or a causal one's folder."),
+        typer.Option(metavar="NAME|PATH", help="voice, a network exported for streams, or a causal one's folder."),
     ] = None,
     strength: Annotated[float, typer.Option(metavar="0..1", help="How much of what is found to remove.")] = 1.0,
     max_reduction: Annotated[
@@ -50,7 +50,7 @@ def command(
     WAV or bare samples come out as they went in; in a pipe the delay is taken out, so that picture and sound stay
     together.
 
-    Example: ffmpeg -i film.mkv -f wav - | resound stream --model film.onnx | ffmpeg -i - -c:a flac film.flac
+    Example: ffmpeg -i film.mkv -f wav - | resound stream --model voice | ffmpeg -i - -c:a flac film.flac
     """
     from resound.errors import ConfigError
 
@@ -61,7 +61,7 @@ def command(
         return
     if model is None:
         raise ConfigError(
-            "--model is missing: a file that 'resound export --streaming' made, or a causal network's folder"
+            "--model is missing: voice, a file that 'resound export --streaming' made, or a causal network's folder"
         )
     is_live = input_device is not None or output_device is not None
     if is_live and raw is not None:

@@ -23,7 +23,7 @@ class Runner:
     def __init__(self, model: str) -> None:
         """Load a model.  Raises `ModelError`."""
         self.model = found(model)
-        self.network = LoadedNetwork(Path(self.model)) if os.path.isdir(self.model) else None
+        self.network = None if self.model in NAMES or not os.path.isdir(self.model) else LoadedNetwork(Path(self.model))
         self._stages: dict[int, list[Restorer]] = {}
         self._separator: NetworkSeparator | None = None
 

@@ -18,6 +18,7 @@ from resound.export.facts import facts_of_graph
 from resound.export.graph import check_streams, offline_graph, streaming_graph
 from resound.export.smaller import Weights, quality_db, with_weights
 from resound.export.verify import MOST_ERROR, Agreement, Sound, verify
+from resound.inference.frames import GraphFrames
 from resound.inference.graph_file import frame_of
 from resound.inference.timing import Timing, time_file
 from resound.models.network import Network
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import onnx
 
 RECORDING_SECONDS = 10.0
+SEVERAL_SECONDS = (0.2, 2.0)  # of frames that may be of any length: tried, once each
 LEAST_GAIN = 0.99  # what a file with fewer bits may have of the size of the whole one
 Tell = Callable[[str], None]
 
@@ -38,6 +40,7 @@ class Exported:
     form: str
     size_mb: float
     frame_samples: int | None  # of a stream
+    is_any_length: bool  # any multiple of it
     latency_samples: int
     sample_rate: int
     agreement: Agreement | None
@@ -51,6 +54,7 @@ def export(
     *,
     is_streaming: bool | None = None,
     frame_samples: int | None = None,
+    is_any_length: bool = False,
     weights: Weights = "float32",
     is_verified: bool = True,
     is_timed: bool = False,
@@ -60,14 +64,17 @@ def export(
 ) -> Exported:
     """Write a model's network as ONNX; ``is_streaming`` None takes the streaming form where the network can.
 
+    ``is_any_length``: a stream's frames may be of any multiple of ``frame_samples``.
+
     The first seconds of ``recording`` are compared as well.  Nothing is left where a check fails.  Raises
     `ModelError`, `ConfigError`, `InputError`, `OutputError`.
     """
     folder = model_folder(model)
     network, told = load_model(folder), read_about(folder)
     is_streaming = network.is_causal if is_streaming is None else is_streaming
-    if not is_streaming and frame_samples is not None:
-        raise ConfigError("frames are of the streaming form; give --streaming, or leave --frame-samples out")
+    if not is_streaming and (is_any_length or frame_samples is not None):
+        option = "--any-length" if is_any_length else "--frame-samples"
+        raise ConfigError(f"frames are of the streaming form; give --streaming, or leave {option} out")
     if recording is not None and not is_verified:
         raise ConfigError("a recording is to compare on, and nothing is compared; leave --with or --no-verify out")
     default = frame_of(network.sample_rate, network.grid_samples)
@@ -77,13 +84,18 @@ def export(
     heard = _read(recording, network) if recording else None
     with atomic_file(output, overwrite=overwrite) as temporary:
         tell("making the graph")
-        graph, states = streaming_graph(network, frame) if is_streaming else (offline_graph(network), None)
+        graph, states = (
+            streaming_graph(network, frame, is_any_length=is_any_length)
+            if is_streaming
+            else (offline_graph(network), None)
+        )
         facts = facts_of_graph(network, told, states, frame)
         made = Exported(
             output,
             facts["form"],
-            _write(temporary, graph, facts),
+            _written(temporary, graph, facts, is_any_length),
             frame if is_streaming else None,
+            is_any_length,
             network.latency_samples if is_streaming else 0,
             network.sample_rate,
             agreement=_verified(network, temporary, heard, tell) if is_verified else None,
@@ -92,6 +104,21 @@ def export(
         if weights != "float32":
             made = _made_smaller(made, temporary, graph, facts, weights, tell)
     return made
+
+
+def _written(path: Path, graph: onnx.ModelProto, facts: dict[str, str], is_any_length: bool) -> float:
+    """Write the file; return its size in MB.  Raises `ModelError` where frames of any length do not run."""
+    size_mb = _write(path, graph, facts)
+    if is_any_length:
+        try:
+            for seconds in (0.0, *SEVERAL_SECONDS):
+                frames = GraphFrames(path, at_once_seconds=seconds)
+                frames.begin().step(np.zeros((frames.n_channels, frames.frame_samples), np.float32))
+        except ModelError:
+            raise ModelError(
+                f"{facts['network']}: its graph takes frames of one length; leave --any-length out"
+            ) from None
+    return size_mb
 
 
 def _verified(network: Network, path: Path, recording: Sound | None, tell: Tell) -> Agreement:

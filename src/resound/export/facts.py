@@ -8,7 +8,7 @@ All of it is text, in the metadata of the ONNX file (``custom_metadata_map`` of 
 ``name``, ``network``  the model's title, and the network's name in `resound.models.MODELS`
 ``sample_rate``      Hz
 ``n_channels``, ``n_sources``  waveforms in and out
-``frame_samples``    streaming: what a call takes and gives
+``frame_samples``    streaming: what a call takes and gives; or any multiple of it, where the graph's axis is free
 ``latency_samples``  streaming: by how much the sound comes later than the input; offline: 0
 ``states``           streaming: a line for each tensor of the state: its input, its output, type, the value of all its
                      elements before the first frame, and its size
@@ -32,11 +32,9 @@ from typing import Any
 import torch
 
 from resound.checkpoint import name_of
-from resound.inference.graph_file import StateTensor
+from resound.inference.graph_file import VERSION, StateTensor
 from resound.inference.network import context_of
 from resound.models.network import Network
-
-VERSION = 1
 
 
 def facts_of_graph(

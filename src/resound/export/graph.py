@@ -3,6 +3,8 @@
     offline:    waveform (1, channel, time)                    -> sound (1, source, time)
     streaming:  frame (1, channel, frame), state_A, state_B .. -> sound (1, source, frame), next_A, next_B ..
 
+A stream's frames have one length, or any that is a multiple of it.
+
 What the graph is is the network's own `process` or `step`; nothing is written a second time.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,24 +30,33 @@ from resound.models.network import Network
 if TYPE_CHECKING:
     import onnx
 
-EXAMPLE_SECONDS = 1.0
+EXAMPLE_SECONDS = 1.5  # more than a chunk of any network's own: what there is one of, torch takes for a constant
 
 
 def offline_graph(network: Network) -> onnx.ModelProto:
     """Return the graph of a network for whole recordings.  Raises `ModelError` where torch cannot make one."""
     network = network.eval()
     example = torch.zeros(1, network.config.n_channels, round(EXAMPLE_SECONDS * network.sample_rate))
-    return _exported(network, (example,), ["waveform"], ["sound"], is_any_length=True)
+    return _exported(network, (example,), ["waveform"], ["sound"], {2: torch.export.Dim.DYNAMIC})
 
 
-def streaming_graph(network: Network, frame_samples: int) -> tuple[onnx.ModelProto, list[StateTensor]]:
-    """Return the graph of one frame of a causal network, and its state.  Raises `ModelError`."""
+def streaming_graph(
+    network: Network, frame_samples: int, *, is_any_length: bool = False
+) -> tuple[onnx.ModelProto, list[StateTensor]]:
+    """Return the graph of one frame of a causal network, or of any multiple of it, and its state.
+
+    Raises `ModelError`.
+    """
     network = network.eval()
     check_streams(network, frame_samples)
     states, step, leaves = _state_of(network)
-    frame = torch.zeros(1, network.config.n_channels, frame_samples)
     names = ["frame", *(state.name for state in states)], ["sound", *(state.next_name for state in states)]
-    return _exported(step, (frame, *leaves), *names, is_any_length=False), states
+    n_frames, axes = 1, {}
+    if is_any_length:
+        n_frames = math.ceil(EXAMPLE_SECONDS * network.sample_rate / frame_samples)
+        axes = {2: frame_samples * torch.export.Dim("frames", min=1)}
+    frame = torch.zeros(1, network.config.n_channels, frame_samples * n_frames)
+    return _exported(step, (frame, *leaves), *names, axes), states
 
 
 def check_streams(network: Network, frame_samples: int) -> None:
@@ -114,13 +126,14 @@ def _exported(
     example: tuple[Tensor, ...],
     inputs: Sequence[str],
     outputs: Sequence[str],
-    *,
-    is_any_length: bool,
+    free_axes: dict[int, Any],  # of the first input
 ) -> onnx.ModelProto:
     import onnx_ir
     import onnxscript.optimizer
 
-    lengths = ({2: torch.export.Dim.DYNAMIC},) if is_any_length else None
+    # The tensors of a state are one argument to torch, as in `_Step.forward`, and of fixed sizes.
+    others: tuple[Any, ...] = (tuple({} for _ in example[1:]),) if len(example) > 1 else ()
+    lengths = (free_axes, *others) if free_axes else None
     try:
         with silence(), torch.no_grad():
             program = torch.onnx.export(

@@ -20,7 +20,8 @@ from resound.models.network import Network
 
 MOST_ERROR = 1e-4  # of the network's own peak
 QUIETEST_PEAK = 5e-3  # -46 dBFS: where a network gives less, float32 is no nearer to float64 than the graph to either
-ODD_SECONDS = 0.73  # of the second length of an offline graph
+ODD_SECONDS = 0.73  # of the second length of an offline graph ...
+MANY_SECONDS = 0.37  # ... and of frames that may be of any length
 Sound = NDArray[np.float32]
 
 
@@ -87,7 +88,18 @@ def test_sounds(sample_rate: int, n_channels: int, recording: Sound | None = Non
 
 def _compare_stream(network: Network, path: Path, sounds: dict[str, Sound]) -> Iterator[tuple[str, Sound, Sound]]:
     """Yield each part as network and graph give it, one stream through all, each with the state of its own."""
-    frames, causal = GraphFrames(path), cast(Any, network)  # which has a state and steps
+    frames = GraphFrames(path)
+    yield from _compare_frames(network, frames, sounds)
+    many = GraphFrames(path, at_once_seconds=MANY_SECONDS)
+    if many.frame_samples != frames.frame_samples:
+        named = {f"{part}, {many.frame_samples} samples at once": sound for part, sound in sounds.items()}
+        yield from _compare_frames(network, many, named)
+
+
+def _compare_frames(
+    network: Network, frames: GraphFrames, sounds: dict[str, Sound]
+) -> Iterator[tuple[str, Sound, Sound]]:
+    causal = cast(Any, network)  # which has a state and steps
     size, stream, state = frames.frame_samples, frames.begin(), causal.init_state(1)
     for part, sound in sounds.items():
         ours, theirs = [], []

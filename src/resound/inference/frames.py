@@ -44,8 +44,12 @@ class FrameStream(Protocol):
 class GraphFrames:
     """The streaming form of an exported network.  A frame maker."""
 
-    def __init__(self, file: GraphFile | Path) -> None:
-        """Open the file.  Raises `ModelError` where it is none, or of another form."""
+    def __init__(self, file: GraphFile | Path, *, at_once_seconds: float = 0.0) -> None:
+        """Open the file.  Raises `ModelError` where it is none, or of another form.
+
+        A file whose frames may be of any length makes frames of about ``at_once_seconds``: less work for a second of
+        sound, and more delay.
+        """
         self.file = file = GraphFile(file) if isinstance(file, Path) else file
         path = file.path
         if not file.is_streaming:
@@ -53,18 +57,23 @@ class GraphFrames:
                 f"{path}: is for whole recordings; to stream, export the network with --streaming (causal ones can)"
             )
         self.name, self.sample_rate = file.name, file.sample_rate
-        self.frame_samples = file.whole("frame_samples", least=1)
+        self.frame_samples = file.whole("frame_samples", least=1)  # the shortest, where any multiple is taken
         self.latency_samples = file.whole("latency_samples", least=0)
         self.n_channels, self.n_sources = file.whole("n_channels", least=1), file.whole("n_sources", least=1)
         self.states = file.states()
         ends = file.session.get_inputs()[0], file.session.get_outputs()[0]
         sizes = [tuple(one.shape) for one in ends]
+        is_any_length = all(len(size) == 3 and isinstance(size[2], str) for size in sizes)
+        if is_any_length:
+            sizes = [(*size[:2], self.frame_samples) for size in sizes]
         if sizes != [(1, n, self.frame_samples) for n in (self.n_channels, self.n_sources)]:
             raise ModelError(
                 f"{path}: its frames are {sizes[0]} in and {sizes[1]} out, not what its metadata says; export it again"
             )
         if any(one.type != TYPES["float32"] for one in ends):
             raise ModelError(f"{path}: its frames are {ends[0].type} and {ends[1].type}, not float32; export it again")
+        if is_any_length:
+            self.frame_samples *= max(1, round(at_once_seconds * self.sample_rate / self.frame_samples))
 
     def begin(self) -> GraphStream:
         """Return a stream before its first frame."""

@@ -1,7 +1,8 @@
 """A streaming form as a restorer of whole recordings, frame after frame: one file serves streams and recordings.
 
-A recording is one stream from its beginning to its end, so that the state is carried on and there are no chunks.  It
-takes a little longer than the offline form, which gives onnxruntime all frames at once.
+A recording is one stream from its beginning to its end, so that the state is carried on and there are no chunks.  A
+file with frames of one length takes longer than the offline form, which gives onnxruntime all frames at once; one whose
+frames may be of any length gets many at a time, and does not.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     from resound.inference.streaming import Stream  # which imports what imports this
 
 
+AT_ONCE_SECONDS = 0.5  # longer frames are not faster
+
+
 class FramesRestorer:
     """Restores with the first source of a streaming graph.  A restorer: see `resound.inference.offline`."""
 
     def __init__(self, file: GraphFile) -> None:
         """Take an opened file.  Raises `ModelError` if it is not of its own description."""
-        self._frames = GraphFrames(file)
+        self._frames = GraphFrames(file, at_once_seconds=AT_ONCE_SECONDS)
         self.name, self.sample_rate = file.name, file.sample_rate
         self.context = file.whole("context_samples", least=0)
         self.grid = self._frames.frame_samples

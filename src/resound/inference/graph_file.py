@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from resound.errors import ModelError, one_line
 
 FRAME_SECONDS = 0.010  # of a stream, unless something else is asked for
+VERSION = 1  # of what a file says of itself
 TYPES = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}  # onnxruntime's names
 MOST_STATE_VALUES = 100_000_000  # more is a file that is damaged, or means harm ...
 MOST_WHOLE = 100_000_000  # ... and so are larger numbers of samples, channels or hertz
@@ -87,6 +88,8 @@ class GraphFile:
                 f"{path}: is not an ONNX model that can be run ({one_line(str(error))[:120]}); export it again"
             ) from None
         self.facts = dict(self.session.get_modelmeta().custom_metadata_map)
+        if self.whole("resound_onnx", least=1, default=VERSION) > VERSION:
+            raise ModelError(f"{path}: was exported by a newer resound; update this one, or export it again")
         self.name = self.facts.get("name", path.stem)
         self.sample_rate = self.whole("sample_rate", least=1)
 

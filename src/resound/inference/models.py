@@ -15,9 +15,11 @@ from resound.inference.graph_file import GraphFile
 from resound.inference.network import NetworkRestorer
 from resound.inference.offline import Restorer, Samples
 from resound.inference.onnx import OnnxRestorer
+from resound.shipped import SHIPPED, file_of, is_shipped
 
 # What a name means; "auto" picks what is best for real recordings of those that ship.
-NAMES = ("auto", "classic")
+NAMES = ("auto", "classic", *SHIPPED)
+CHAIN = ("auto", "classic")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def find_model(
     config: ClassicConfig | None = None,
     max_reduction_db: float | None = None,
 ) -> Model:
-    """Return the model of a name (``auto``, ``classic``), of an ``.onnx`` file, or of a network's folder.
+    """Return the model of a name (``auto``, ``classic``, ``voice``), of an ``.onnx`` file, or of a network's folder.
 
     Raises `ModelError` for an unknown name, with the nearest one, and for a file that is no model; `ConfigError` for
     a reduction out of range.
@@ -62,13 +64,15 @@ def find_model(
             raise ConfigError(f"max reduction is {max_reduction_db:g} dB; give 0 to 60")
         config = config.with_max_reduction(max_reduction_db)
     word = str(model)
-    if word in NAMES:
+    if word in CHAIN:
         settings = config.model_dump(mode="json")
         return Model("classic", None, settings, None, config, max_reduction_db)
-    path = Path(word)
+    ships = is_shipped(word)
+    path = file_of(word) if ships else Path(word)
     if path.suffix.lower() == ".onnx" or os.path.exists(path):
         network = NetworkRestorer(path) if os.path.isdir(path) else restorer_of(GraphFile(path))
-        settings = {"path": str(path), "max_reduction_db": max_reduction_db}
+        settings = {} if ships else {"path": str(path)}
+        settings["max_reduction_db"] = max_reduction_db
         return Model(network.name, network.weights_md5, settings, network, config, max_reduction_db)
     raise ModelError(
         f"model {word!r} is not known{did_you_mean(word, NAMES)}; choose from {', '.join(NAMES)}, "

@@ -25,6 +25,7 @@ from resound.errors import ConfigError, ModelError
 from resound.inference.frames import FrameMaker, FrameStream, GraphFrames
 from resound.inference.offline import MOST_CHANNELS, SAMPLE_RATES
 from resound.inference.pipeline import check_strength
+from resound.shipped import SHIPPED, file_of, is_shipped
 
 Samples = NDArray[np.float64]
 RAMP_SECONDS = 0.02  # in which a gain goes from 0 to 1: no click
@@ -53,7 +54,7 @@ class Stream:
         max_reduction_db: float | None = None,
         block_samples: int = 1,
     ) -> None:
-        """Open a model: the streaming form of an exported network, or the folder of a causal one.
+        """Open a model: a name (``voice``), the streaming form of an exported network, or the folder of a causal one.
 
         ``sample_rate`` and ``channels`` are those of what arrives (default: the model's).  ``block_samples`` promises
         that only multiples of it arrive, which lowers the delay.  Raises `ModelError` and `ConfigError`.
@@ -221,11 +222,13 @@ def open_frames(model: str | os.PathLike[str] | FrameMaker) -> FrameMaker:
     """Return what makes a model's frames.  Raises `ModelError` for a model that cannot stream, or is none."""
     if not isinstance(model, str | os.PathLike):
         return model
+    if is_shipped(model):
+        return GraphFrames(file_of(str(model)))
     path = Path(model)
     if str(model) in ("auto", "classic"):
         raise ModelError(
-            f"model {str(model)!r} looks at seconds of what follows and cannot stream; give a network that is exported "
-            "with --streaming, or a causal one's folder"
+            f"model {str(model)!r} looks at seconds of what follows and cannot stream; give {', '.join(SHIPPED)}, a "
+            "network that is exported with --streaming, or a causal one's folder"
         )
     if path.is_dir():
         from resound.inference.network_frames import NetworkFrames

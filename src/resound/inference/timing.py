@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resound.errors import ModelError, one_line
 from resound.inference.frames import GraphFrames
+from resound.inference.frames_restorer import AT_ONCE_SECONDS
 from resound.inference.graph_file import GraphFile
 from resound.inference.memory import peak_memory_mb
 from resound.inference.workers import THREAD_VARIABLES
@@ -33,14 +35,16 @@ class Timing:
     median_ms: float | None = None  # ... and how long it takes
     p95_ms: float | None = None
     p99_ms: float | None = None
+    many_at_once: float | None = None  # the real-time factor where a file takes many frames at once
 
     def __str__(self) -> str:
         whole = f"{self.real_time_factor:.4f} x real time on one thread, {self.memory_mb:.0f} MB"
         if self.frame_ms is None:
             return whole
+        many = "" if self.many_at_once is None else f"; recordings, many frames at once: {self.many_at_once:.4f}"
         return (
             f"a frame of {self.frame_ms:g} ms takes {self.median_ms:.3f} ms (median; 95 %: {self.p95_ms:.3f}, "
-            f"99 %: {self.p99_ms:.3f}); {whole}"
+            f"99 %: {self.p99_ms:.3f}); {whole}{many}"
         )
 
 
@@ -56,18 +60,26 @@ def time_file(path: Path) -> Timing:
 
 
 def _streaming(path: Path) -> Timing:
-    frames = GraphFrames(path)
+    frames, many = GraphFrames(path), GraphFrames(path, at_once_seconds=AT_ONCE_SECONDS)
+    taken = _frame_ms(frames, WARM_UP_FRAMES)
+    frame_ms = 1000 * frames.frame_samples / frames.sample_rate
+    median, p95, p99 = np.percentile(taken, [50, 95, 99])
+    memory_mb, at_once = peak_memory_mb(), None
+    if many.frame_samples != frames.frame_samples:
+        at_once = float(_frame_ms(many, 1).mean()) * many.sample_rate / many.frame_samples / 1000
+    return Timing(float(taken.mean()) / frame_ms, memory_mb, frame_ms, float(median), float(p95), float(p99), at_once)
+
+
+def _frame_ms(frames: GraphFrames, n_warm_up: int) -> NDArray[np.float64]:
+    """Return how many milliseconds each frame of some seconds took."""
     stream, size = frames.begin(), frames.frame_samples
     noise = np.random.default_rng(0).standard_normal((frames.n_channels, size)).astype(np.float32) / 10
     seconds = []
-    for _ in range(WARM_UP_FRAMES + round(SECONDS * frames.sample_rate / size)):
+    for _ in range(n_warm_up + round(SECONDS * frames.sample_rate / size)):
         start = time.perf_counter()
         stream.step(noise)
         seconds.append(time.perf_counter() - start)
-    taken = 1000 * np.array(seconds[WARM_UP_FRAMES:])
-    frame_ms = 1000 * size / frames.sample_rate
-    median, p95, p99 = np.percentile(taken, [50, 95, 99])
-    return Timing(float(taken.mean()) / frame_ms, peak_memory_mb(), frame_ms, float(median), float(p95), float(p99))
+    return 1000 * np.array(seconds[n_warm_up:])
 
 
 def _offline(path: Path) -> Timing:

@@ -34,6 +34,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from resound.audio.segments import read_excerpt, resample
 from resound.dsp.alignment import Delay, find_delay, moved_earlier
 from resound.errors import ConfigError, InputError, did_you_mean
+from resound.shipped import SHIPPED
 
 Audio = NDArray[np.float32]  # (channel, time), full scale ±1
 LEAST_CONFIDENCE = 0.2  # of a delay; unrelated material stays below
@@ -52,7 +53,7 @@ class DenoiserConfig(BaseModel):
     """Which denoiser, and how it is run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    with_: str = Field(alias="with", min_length=1)  # deep-filter, rnnoise, classic, an .onnx file, or a command
+    with_: str = Field(alias="with", min_length=1)  # deep-filter, rnnoise, classic, voice, an .onnx file, or a command
     options: tuple[str, ...] = ()  # more words for a program
     sample_rate: int | None = Field(None, ge=1000, le=384_000)  # what a command wants; None: the recording's
     timeout_seconds: float = Field(120.0, gt=0)  # for one recording
@@ -86,7 +87,7 @@ def open_denoiser(config: DenoiserConfig) -> Denoiser:
     word = config.with_
     if word == "rnnoise":
         return _RnNoise()
-    if word == "classic" or word.lower().endswith(".onnx"):
+    if word == "classic" or word in SHIPPED or word.lower().endswith(".onnx"):
         return _Model(word)
     return _Program(config)
 
@@ -120,7 +121,7 @@ def _checked(output: Audio, padded: Audio, name: str, sample_rate: int) -> Audio
 
 
 class _Model:
-    """The classic chain, or an ONNX file."""
+    """The classic chain, a network that ships, or an ONNX file."""
 
     def __init__(self, word: str) -> None:
         from resound.inference.models import find_model
@@ -174,7 +175,9 @@ class _Program:
             words += config.options
         self.name = os.path.basename(words[0]) if words else ""
         if not any("{in}" in word for word in words) or not any("{out" in word for word in words):
-            hint = did_you_mean(config.with_, (*PROGRAMS, "rnnoise", "classic")).removeprefix("; ") or NO_COMMAND
+            hint = (
+                did_you_mean(config.with_, (*PROGRAMS, "rnnoise", "classic", *SHIPPED)).removeprefix("; ") or NO_COMMAND
+            )
             raise ConfigError(f"denoiser: {config.with_!r} does not say where its files go; {hint}")
         if shutil.which(words[0]) is None:
             raise ConfigError(f"denoiser: {words[0]!r} is no program on PATH; {remedy}")

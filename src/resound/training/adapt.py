@@ -72,8 +72,8 @@ class Adapted:
 
 def check_model(folder: Path) -> Network:
     """Return the network to begin with.  Raises `ModelError` for no model, `ConfigError` for one of another task."""
-    network = load_model(found_model(folder))
-    kind = read_about(model_folder(folder))["name"]
+    found = model_folder(found_model(folder))
+    network, kind = load_model(found), read_about(found)["name"]
     if network.n_sources != network.config.n_channels or kind == "timbre":
         raise ConfigError(
             f"{folder}: {kind} with {network.n_sources} sources for {network.config.n_channels} channels does not "

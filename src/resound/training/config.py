@@ -126,7 +126,7 @@ class RunConfig(Settings):
     task: Literal["enhance", "separate", "regenerate"]
     network: str  # a key of MODELS
     config: dict[str, Any] = Field(default_factory=dict)  # its sizes
-    initial: Path | None = None  # a model's folder to begin with; None: fresh weights
+    initial: Path | None = None  # a model's folder to begin with, or one that ships; None: fresh weights
     corpora: dict[str, Paths] = Field(default_factory=dict)  # what <speech>, <noise> ... stand for
     data: dict[str, Any]
     validation: ValidationConfig = ValidationConfig()

@@ -21,7 +21,7 @@ import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch.utils.data import DataLoader
 
-from resound.checkpoint import load_model, use_all_cores
+from resound.checkpoint import found_model, load_model, use_all_cores
 from resound.errors import ConfigError, OutputError, ResoundError, TrainingError, counted
 from resound.mixing.cache import open_cache
 from resound.mixing.identity import settings_of
@@ -310,7 +310,7 @@ def initial_network(config: RunConfig) -> Network:
     torch.manual_seed(config.training.seed)
     network = build(config.network, **config.config)
     if config.initial is not None:
-        given = load_model(config.initial)
+        given = load_model(found_model(config.initial))
         if given.config != network.config:
             raise ConfigError(
                 f"initial: {config.initial} has another config than this training's; give network and config as its "

@@ -1,0 +1,58 @@
+"""The card of a network that ships, as lines for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+WIDTH = 100
+
+
+def card_lines(card: dict[str, Any]) -> Iterator[str]:
+    """Yield what a card says, for people."""
+    network, training, figures = card["network"], card["training"], card["figures"]
+    yield from textwrap.wrap(f"{card['name']}: {card['about']}", WIDTH)
+    yield ""
+    yield from table(
+        [
+            ("licence", f"{card['licence']}, the weights included"),
+            ("network", f"{network['name']}, {network['parameters']:,} parameters, {network['sample_rate']:,} Hz"),
+            ("latency", f"{network['latency_ms']:g} ms, in hops of {network['hop_ms']:g} ms"),
+            ("made", f"{card['made']}, resound {card['resound']}"),
+        ]
+    ).splitlines()
+    yield from ("", "Learnt from, split 'train':")
+    yield from table(
+        [
+            ("", "source", "recordings", "minutes", "licence"),
+            *(
+                (row["domain"], row["source"], f"{row['files']:,}", f"{max(row['minutes'], 0.1):.1f}", row["licence"])
+                for row in card["data"]
+            ),
+        ],
+        right=(2, 3),
+    ).splitlines()
+    yield from ("", *textwrap.wrap(f"Trained: {training['told']}", WIDTH))
+    yield f"  {training['command']}"
+    yield from ("", *textwrap.wrap(f"Quality: {figures['told']}", WIDTH))
+    yield from table(
+        [figures["columns"], *figures["rows"]], right=tuple(range(1, len(figures["columns"])))
+    ).splitlines()
+    yield f"  {figures['command']}"
+    yield from ("", "What it cannot do:")
+    for limit in card["limits"]:
+        yield from textwrap.wrap(limit, WIDTH, initial_indent="- ", subsequent_indent="  ")
+
+
+def table(lines: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Return lines of cells as columns two spaces apart; those in ``right`` flush right."""
+    cells = [tuple(line) for line in lines]
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    )

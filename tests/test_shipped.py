@@ -1,0 +1,194 @@
+"""The networks that the package carries: whole, described, safe to trust, and what is said when they are not."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import resound
+from conftest import hiss, write_wav
+from resound import shipped
+from resound.errors import ModelError
+from resound.inference.models import find_model
+from resound.inference.streaming import Stream
+from resound.metrics import si_sdr
+from resound.shipped import CARD, FOLDER, SHIPPED, card_of, file_of, folder_of
+from signals import speech_like
+
+LARGEST_MB = 3.0
+DATA = Path(os.environ.get("RESOUND_DATA", Path(__file__).parents[2] / "shared" / "data"))
+each = pytest.mark.parametrize("name", SHIPPED)
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """The package's folder of weights, to be spoilt."""
+    shutil.copytree(FOLDER, tmp_path / "weights")
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "weights")
+    return tmp_path / "weights"
+
+
+def test_each_folder_is_a_name():
+    assert {path.name for path in FOLDER.iterdir() if path.is_dir()} == set(SHIPPED)
+
+
+@each
+def test_each_is_small_and_has_the_files_of_its_card(name):
+    card = card_of(name)
+    assert {path.name for path in (FOLDER / name).iterdir()} == {CARD, *card["files"]}
+    for file in card["files"]:
+        assert file_of(name, file).stat().st_size < LARGEST_MB * 1e6
+    assert folder_of(name) == FOLDER / name
+
+
+@each
+def test_each_card_says_what_it_learnt_from_and_what_it_is_worth(name):
+    card = card_of(name)
+    assert card["licence"] == "MIT" and card["limits"] and card["about"]
+    assert {row["domain"] for row in card["data"]} >= {"speech", "noise"}
+    assert not [row for row in card["data"] if "UNVERIFIED" in row["licence"] or "NC" in row["licence"].split()]
+    systems = [row[0] for row in card["figures"]["rows"]]
+    assert name in systems and {"unprocessed", "classic", "noisereduce"} <= set(systems)
+    assert all(len(row) == len(card["figures"]["columns"]) for row in card["figures"]["rows"])
+
+
+@each
+def test_recordings_and_streams_hear_the_same(name):
+    sound = np.concatenate([hiss(24_000, rms=0.01), speech_like(2, 48_000)[None] + hiss(96_000, rms=0.01)], axis=1)
+    stream = Stream(name, channels=1)
+    live = np.concatenate([stream.process(sound), stream.flush()], axis=1)[:, stream.latency_samples :]
+    np.testing.assert_allclose(resound.restore(sound, 48_000, model=name), live, atol=1e-5)
+
+
+@each
+@pytest.mark.parametrize("gain_db", [-40, -20, 6])
+def test_each_hears_no_level(name, gain_db):
+    sound = 0.3 * speech_like(2, 48_000, 3) + hiss(96_000, rms=0.005, seed=4)[0]
+    gain = 10 ** (gain_db / 20)
+    usual, other = (resound.restore(scale * sound, 48_000, model=name) for scale in (1.0, gain))
+    assert np.abs(other / gain - usual).max() < 1e-3 * np.abs(usual).max()
+
+
+@each
+def test_what_lies_above_its_band_is_kept(name):
+    seconds = np.arange(2 * 96_000) / 96_000
+    high = 0.1 * np.sin(2 * np.pi * 30_000 * seconds)
+    restored = resound.restore(high, 96_000, model=name)
+    assert si_sdr(restored[9_600:-9_600], high[9_600:-9_600]) > 60
+
+
+@each
+def test_hiss_alone_goes(name):
+    noise = hiss(5 * 48_000, rms=0.02, seed=6)
+    restored = resound.restore(noise, 48_000, model=name)[:, 96_000:]
+    assert 20 * np.log10(np.std(restored) / np.std(noise)) < -15
+
+
+@each
+def test_torch_runs_the_same_network(name):
+    torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+    network = resound.load(name)
+    sound = (speech_like(2, 48_000, 5)[None] + hiss(96_000, rms=0.01)).astype(np.float32)
+    with torch.inference_mode():
+        ours = network(torch.from_numpy(sound[None]))[0].numpy()
+    np.testing.assert_allclose(resound.restore(sound.astype(float), 48_000, model=name), ours, atol=1e-4)
+
+
+@each
+def test_a_training_and_an_adaptation_begin_with_its_name(name):
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+    from resound.training.adapt import check_model
+
+    assert check_model(Path(name)).sample_rate == 48_000
+
+
+def test_restoring_needs_no_torch(tmp_path):
+    write_wav(tmp_path / "a.wav", hiss(8000))
+    code = (
+        "import sys; sys.argv = ['resound', 'restore', 'a.wav', '--model', 'voice']\n"
+        "from resound.cli.main import main\ntry:\n    main()\nfinally:\n"
+        "    assert 'onnxruntime' in sys.modules and 'torch' not in sys.modules"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "a_restored.wav").exists()
+
+
+def test_the_card_is_shown(resound):
+    ended = resound("models", "show", "voice")
+    assert ended.status == 0
+    for text in ("MIT", "73,358 parameters", "librispeech", "RNNoise", "What it cannot do"):
+        assert text in ended.stdout
+    assert max(map(len, ended.stdout.splitlines())) < 160
+
+
+def test_the_card_is_shown_as_json(resound):
+    assert yaml.safe_load(resound("models", "show", "voice", "--json").stdout) == card_of("voice")
+
+
+def test_without_torch_those_that_ship_are_listed(resound, monkeypatch):
+    monkeypatch.setattr("resound.cli.models._has_torch", lambda: False)
+    ended = resound("models")
+    assert ended.status == 0
+    assert ended.stdout.splitlines()[1].split()[:2] == ["voice", "band_rnn"]
+    assert "pip install 'resound[train]'" in ended.stderr
+
+
+def test_a_missing_file_is_told(copied):
+    (copied / "voice" / "voice.onnx").unlink()
+    with pytest.raises(ModelError, match=r"'voice': voice.onnx of the package cannot be read \(No such file"):
+        find_model("voice")
+
+
+def test_an_altered_file_is_told(copied):
+    with open(copied / "voice" / "voice.onnx", "r+b") as handle:
+        handle.seek(500_000)
+        handle.write(b"\x00\x01\x02\x03")
+    with pytest.raises(ModelError, match=r"not the file that its card describes \(SHA-256 differs\); install resound"):
+        Stream("voice")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "card: 1", "{"])
+def test_a_damaged_card_is_told(copied, text):
+    (copied / "voice" / CARD).write_text(text)
+    with pytest.raises(ModelError, match=r"'voice': its card.yaml is missing or damaged; install resound again"):
+        find_model("voice")
+
+
+def test_a_newer_card_is_told(copied):
+    card = card_of("voice")
+    (copied / "voice" / CARD).write_text(yaml.safe_dump({**card, "card": 2}))
+    with pytest.raises(ModelError, match=r"of version 2, this resound reads 1; update resound"):
+        find_model("voice")
+
+
+def test_a_folder_of_the_same_name_is_never_mistaken_for_it(tmp_path, monkeypatch, resound):
+    monkeypatch.chdir(tmp_path)
+    write_wav(tmp_path / "a.wav", hiss(8000))
+    (tmp_path / "voice").mkdir()
+    ended = resound("restore", "a.wav", "--model", "voice")
+    assert ended.status == 1
+    assert "voice: is a network that resound ships, and something of that name is here; give /" in ended.stderr
+    assert "voice: no model.json" in resound("restore", "a.wav", "--model", tmp_path / "voice").stderr
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason="no real recordings here; RESOUND_DATA can name their folder")
+def test_voice_brings_noisy_speech_nearer_to_the_clean():
+    from resound.audio.segments import read_excerpt
+
+    gains = []
+    for path in sorted(DATA.glob("pairs/valentini/noisy/*.flac"))[::4]:
+        noisy, clean = (
+            read_excerpt(each, 16_000, n_samples=4 * 16_000)
+            for each in (path, DATA / "pairs/valentini/clean" / path.name)
+        )
+        restored = resound.restore(noisy.astype(float), 16_000, model="voice")
+        gains.append(si_sdr(restored[0], clean[0]) - si_sdr(noisy[0], clean[0]))
+    assert np.mean(gains) > 3
