@@ -1,7 +1,7 @@
 """What becomes of each preset's network as an ONNX file: size, how far it is from torch, and what a frame takes.
 
-Weights are fresh, which changes neither size nor time.  ``--forms`` may be ``streaming``
-(networks that are causal), ``offline``, or both.
+Weights are fresh but for those of networks that ship, which changes neither size nor time.  ``--forms`` may be
+``streaming`` (networks that are causal), ``offline``, or both.
 
     python benchmarks/export_forms.py --presets voice timbre demucs48 --forms streaming --weights float32 float16 int8
 """
@@ -23,8 +23,8 @@ from resound.export.export import Exported, export
 from resound.models import build
 from resound.models.network import n_parameters
 from resound.models.presets import load_preset, preset_names
+from resound.shipped import SHIPPED, folder_of
 
-TRAINED = Path(__file__).parent.parent / "weights"
 HEADER = (
     "",
     "form",
@@ -44,8 +44,8 @@ def model_of(preset: str, folder: Path) -> tuple[Path, int]:
     about = load_preset(preset)
     torch.manual_seed(0)
     network = build(about.network, **about.config)
-    if (TRAINED / preset).is_dir():
-        return TRAINED / preset, n_parameters(network)
+    if preset in SHIPPED:
+        return folder_of(preset), n_parameters(network)
     save_model(folder / preset, network, overwrite=True)
     return folder / preset, n_parameters(network)
 
