@@ -182,9 +182,7 @@ def test_an_existing_model_is_kept_unless_asked(tmp_path, resound, checkpoint):
     assert resound(*words, "--overwrite").status == 0
 
 
-@pytest.mark.parametrize(
-    "words", [["models"], ["models", "show", "timbre"], ["import", "a.pth", "--from", "asteroid", "-o", "m"]]
-)
+@pytest.mark.parametrize("words", [["models", "show", "timbre"], ["import", "a.pth", "--from", "asteroid", "-o", "m"]])
 def test_without_torch_one_line_says_what_to_install(words):
     program = (
         "import sys; sys.modules['torch'] = None; sys.argv = ['resound', *sys.argv[1:]]; "
