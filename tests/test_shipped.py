@@ -177,6 +177,15 @@ def test_a_folder_of_the_same_name_is_never_mistaken_for_it(tmp_path, monkeypatc
     assert "voice: no model.json" in resound("restore", "a.wav", "--model", tmp_path / "voice").stderr
 
 
+@pytest.mark.parametrize("words", [["--only", "dehum"], ["--skip", "dehum"], ["--set", "dehiss.max_reduction_db=6"]])
+def test_stages_are_not_quietly_left_out(tmp_path, resound, words):
+    write_wav(tmp_path / "a.wav", hiss(8000))
+    ended = resound("restore", tmp_path / "a.wav", "--model", "voice", *words)
+    assert (ended.status, ended.stderr.count("\n")) == (1, 1)
+    assert "model 'voice' is a network and has none: leave --only" in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
 @pytest.mark.shared
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="no real recordings here; RESOUND_DATA can name their folder")

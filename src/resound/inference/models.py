@@ -56,9 +56,10 @@ def find_model(
     """Return the model of a name (``auto``, ``classic``, ``voice``), of an ``.onnx`` file, or of a network's folder.
 
     Raises `ModelError` for an unknown name, with the nearest one, and for a file that is no model; `ConfigError` for
-    a reduction out of range.
+    a reduction out of range, and for settings of the classic chain that a network would not heed.
     """
     config = config or ClassicConfig()
+    is_changed = config != ClassicConfig()
     if max_reduction_db is not None:
         if not 0 <= max_reduction_db <= 60:
             raise ConfigError(f"max reduction is {max_reduction_db:g} dB; give 0 to 60")
@@ -70,6 +71,11 @@ def find_model(
     ships = is_shipped(word)
     path = file_of(word) if ships else Path(word)
     if path.suffix.lower() == ".onnx" or os.path.exists(path):
+        if is_changed:
+            raise ConfigError(
+                f"stages and their settings are those of the classic chain; model {word!r} is a network and has none: "
+                "leave --only, --skip, --set and --config out"
+            )
         network = NetworkRestorer(path) if os.path.isdir(path) else restorer_of(GraphFile(path))
         settings = {} if ships else {"path": str(path)}
         settings["max_reduction_db"] = max_reduction_db
