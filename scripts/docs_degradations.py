@@ -57,6 +57,7 @@ SHOWN: dict[str, dict[str, Any]] = {
     "dropout": {"per_minute": 60, "depth_db": 24, "length_ms": 80},
     "azimuth": {"delay_us": 60},
     "codec": {"bit_rate_kbps": 24},
+    "resample": {"rate_hz": 8000},
     "packet_loss": {"percent": 15, "burst_packets": 3},
     "bit_depth": {"bits": 6},
     "dc": {"offset": 0.02},

@@ -25,6 +25,7 @@ from resound.degrade.noise import RecordedNoise
 from resound.degrade.optical import DensityFlutter, OpticalNoise, Sprocket
 from resound.degrade.optical_valve import OpticalValve
 from resound.degrade.packet_loss import PacketLoss
+from resound.degrade.resample import Resample
 from resound.degrade.roll_off import RollOff
 from resound.degrade.room import Room, SyntheticRoom
 from resound.degrade.speed import Speed
@@ -68,6 +69,7 @@ DEGRADATIONS: dict[str, type[Degradation]] = {
     # lines and files
     "codec": CodecLoss,
     "packet_loss": PacketLoss,
+    "resample": Resample,
     "gain": Gain,
     "polarity": Polarity,
     "dc": Dc,

@@ -6,8 +6,9 @@ nothing counts.  `loss_from` makes the weighted sum that a config names.
 """
 
 from resound.losses.adversarial import discriminator_loss, feature_matching, generator_loss
+from resound.losses.compressed import compressed_complex, over_suppression
 from resound.losses.permutation import best_orders, in_order, permutation_invariant
-from resound.losses.spectral import compressed_complex, multi_stft, over_suppression, spectral_l1, two_stage
+from resound.losses.spectral import multi_stft, spectral_l1, two_stage
 from resound.losses.waveform import l1, mse, si_sdr, si_sdr_with_level, snr
 from resound.losses.weighted import Rewards, Terms, WeightedLoss, loss_from
 

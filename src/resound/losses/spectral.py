@@ -40,7 +40,7 @@ def spectral_l1(
         error = torch.view_as_real(spectra[0] - spectra[1]).abs().mean(dim=-1)
     else:
         error = (power(spectra[0], FLOOR).sqrt() - power(spectra[1], FLOOR).sqrt()).abs()
-    return _mean(error, bin_weights(error, sample_rate, bandwidth_hz))
+    return mean_over_bins(error, bin_weights(error, sample_rate, bandwidth_hz))
 
 
 def multi_stft(
@@ -71,7 +71,7 @@ def multi_stft(
             power(spectrum(waveform, n_fft, hop, window), MULTI_STFT_FLOOR) for waveform in (estimate, target)
         )
         weights = bin_weights(ours, sample_rate, bandwidth_hz, high_weight, high_from_hz)
-        log_magnitude = _mean((ours.log() - theirs.log()).abs() / 2, weights)
+        log_magnitude = mean_over_bins((ours.log() - theirs.log()).abs() / 2, weights)
         parts.append(_spectral_convergence(ours.sqrt(), theirs.sqrt(), weights) + log_magnitude)
     return torch.stack(parts).mean(dim=0)
 
@@ -85,60 +85,6 @@ def _spectral_convergence(estimate: Tensor, target: Tensor, weights: Tensor | No
     return ratio.clamp_max(STEEP_UP_TO) + STEEP_UP_TO * (ratio / STEEP_UP_TO).clamp_min(1).log()
 
 
-def compressed_complex(
-    estimate: Tensor,
-    target: Tensor,
-    *,
-    exponent: float = 0.3,
-    complex_share: float = 0.3,
-    n_fft: int = 512,
-    hop: int = 128,
-    sample_rate: int | None = None,
-    bandwidth_hz: Tensor | None = None,
-    is_filtered: bool = False,
-) -> Tensor:
-    """Return the mean squared error of compressed magnitudes, and ``complex_share`` of it with their phases.
-
-    Braun & Tashev 2021 (arXiv 2009.12286); the compression is Ephrat et al.'s (2018, arXiv 1804.03619).
-    """
-    estimate, target, bandwidth_hz = heard(estimate, target, sample_rate, bandwidth_hz, is_filtered)
-    spectra = [spectrum(waveform, n_fft, hop, is_normalised=True) for waveform in (estimate, target)]
-    powers = [power(each, FLOOR) for each in spectra]
-    magnitudes = [each ** (exponent / 2) for each in powers]
-    with_phase = [
-        torch.view_as_real(whole) * (each ** ((exponent - 1) / 2)).unsqueeze(-1)
-        for whole, each in zip(spectra, powers, strict=True)
-    ]
-    error = (1 - complex_share) * (magnitudes[0] - magnitudes[1]).square()
-    error = error + complex_share * (with_phase[0] - with_phase[1]).square().sum(dim=-1)
-    return _mean(error, bin_weights(error, sample_rate, bandwidth_hz))
-
-
-def over_suppression(
-    estimate: Tensor,
-    target: Tensor,
-    *,
-    exponent: float = 0.3,
-    n_fft: int = 512,
-    hop: int = 128,
-    sample_rate: int | None = None,
-    bandwidth_hz: Tensor | None = None,
-    is_filtered: bool = False,
-) -> Tensor:
-    """Return the mean squared error of compressed magnitudes where the estimate's is below the target's, else 0.
-
-    That is the part which Wang et al. 2020 (VoiceFilter-Lite, arXiv 2009.04323) weigh more.  Alone it is
-    content with anything loud: add it to another loss.
-    """
-    estimate, target, bandwidth_hz = heard(estimate, target, sample_rate, bandwidth_hz, is_filtered)
-    ours, theirs = (
-        power(spectrum(waveform, n_fft, hop, is_normalised=True), FLOOR) ** (exponent / 2)
-        for waveform in (estimate, target)
-    )
-    error = (theirs - ours).relu().square()
-    return _mean(error, bin_weights(error, sample_rate, bandwidth_hz))
-
-
 def two_stage(
     estimates: Sequence[Tensor], target: Tensor, *, sample_rate: int | None = None, bandwidth_hz: Tensor | None = None
 ) -> Tensor:
@@ -149,7 +95,7 @@ def two_stage(
     """
     bandwidth_hz = limited(bandwidth_hz, sample_rate, target.device)
     weights = bin_weights(target, sample_rate, bandwidth_hz)
-    errors = [_mean((estimate.float() - target.float()).abs(), weights).mean(dim=1) for estimate in estimates]
+    errors = [mean_over_bins((estimate.float() - target.float()).abs(), weights).mean(dim=1) for estimate in estimates]
     return torch.stack(errors).sum(dim=0)
 
 
@@ -199,7 +145,7 @@ def bin_weights(
     return weights.to(spectrum.dtype).reshape(len(weights), *[1] * (spectrum.ndim - 3), n_freqs, 1)
 
 
-def _mean(error: Tensor, weights: Tensor | None) -> Tensor:
+def mean_over_bins(error: Tensor, weights: Tensor | None) -> Tensor:
     """Return the weighted mean over bins and frames."""
     if weights is None:
         return error.mean(dim=(-2, -1))

@@ -25,8 +25,9 @@ from torch import Tensor
 
 from resound.config import validated
 from resound.losses import permutation
+from resound.losses.compressed import compressed_complex, over_suppression
 from resound.losses.looking_away import heard
-from resound.losses.spectral import compressed_complex, multi_stft, over_suppression, spectral_l1
+from resound.losses.spectral import multi_stft, spectral_l1
 from resound.losses.waveform import l1, mse, si_sdr, si_sdr_with_level, snr
 
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {

@@ -1,0 +1,206 @@
+"""Trains BandRNN on a processor with GRUs of our own, which `gru.cpp` beside it holds; elsewhere nothing changes.
+
+python scripts/fast_gru/train.py train voice --corpus ...  # what follows is as after `resound`
+python scripts/fast_gru/train.py --check                   # values and gradients beside torch's, and times
+
+Why: torch's GRU on a processor writes the gates of every frame to memory and reads them back, and adds up the gradient
+of its recurrent matrix frame by frame.  BandRNN's GRUs are small and run over hundreds of sequences: weights and state
+fit into the caches, and gates are sooner computed once more than fetched.
+
+Needs a C++ compiler and ninja.  What is compiled is kept in $FAST_GRU_BUILD, else in the folder for temporary files.
+Only the gradient of what is learned is there: no second derivatives.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from resound.cli.main import main  # before torch: it sets how many threads there are
+
+import torch  # isort: skip
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.utils import cpp_extension
+
+from resound.models import band_rnn
+
+SOURCE = Path(__file__).resolve().parent / "gru.cpp"
+FLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp"]
+FRAMES, BANDS = 1, 2  # axes of (batch, frame, band, channel)
+PER_DIRECTION = 4  # weights
+
+
+@functools.cache
+def kernel() -> Any:
+    """Return the compiled module, compiled now unless it has been."""
+    folder = Path(os.environ.get("FAST_GRU_BUILD") or Path(tempfile.gettempdir()) / "fast_gru")
+    folder.mkdir(parents=True, exist_ok=True)
+    return cpp_extension.load(
+        "fast_gru", [str(SOURCE)], extra_cflags=FLAGS, extra_ldflags=["-fopenmp"], build_directory=str(folder)
+    )
+
+
+class Recurrence(torch.autograd.Function):
+    """A GRU along one axis of ``(batch, frame, band, channel)``, one way or both, by as many weights."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, before: Tensor | None, axis: int, *weights: Tensor) -> Tensor:
+        """Return ``(batch, frame, band, hidden)``, both directions side by side; `before` is the forward one's."""
+        x = side_by_side(x)
+        before = None if before is None else side_by_side(before)
+        ways = directions(weights)
+        n_hidden = weights[1].shape[1]
+        y = x.new_empty(*x.shape[:-1], len(ways) * n_hidden)
+        for index, (way, part) in enumerate(zip(ways, along(y, axis).split(n_hidden, dim=-1), strict=True)):
+            kernel().forward(along(x, axis), None if index else before, *way, part, bool(index))
+        ctx.save_for_backward(x, before, y, *weights)
+        ctx.axis = axis
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of what `forward` was given."""
+        x, before, y, *weights = ctx.saved_tensors
+        axis, n_hidden = ctx.axis, weights[1].shape[1]
+        dx = torch.empty_like(x, memory_format=torch.contiguous_format)
+        parts = (along(each, axis).split(n_hidden, dim=-1) for each in (y, side_by_side(gradients[0])))
+        of_weights: list[Tensor] = []
+        of_before = None
+        for index, (way, out, dy) in enumerate(zip(directions(weights), *parts, strict=True)):
+            given = None if index else before
+            first, *of_way = kernel().backward(
+                along(x, axis), given, *way, out, dy, along(dx, axis), bool(index), bool(index)
+            )
+            of_before = of_before if given is None else first
+            of_weights += of_way
+        return dx, of_before, None, *of_weights
+
+
+def side_by_side(x: Tensor) -> Tensor:
+    """Return the same with channels that are neighbours in memory."""
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
+def along(x: Tensor, axis: int) -> Tensor:
+    """Return ``(batch, frame, band, channel)`` with an axis moved to where the kernel has its steps."""
+    return x.transpose(axis, 2)
+
+
+def directions(weights: Iterable[Tensor]) -> list[tuple[Tensor, ...]]:
+    """Return the weights of each direction."""
+    every = tuple(weights)
+    return [every[first : first + PER_DIRECTION] for first in range(0, len(every), PER_DIRECTION)]
+
+
+def recur(gru: nn.GRU, x: Tensor, axis: int, before: Tensor | None = None) -> Tensor:
+    """Return what torch's module would, along an axis of ``(batch, frame, band, channel)``."""
+    return Recurrence.apply(x, before, axis, *gru.parameters())
+
+
+Forward = Callable[[band_rnn.Block, Tensor, Tensor, int], tuple[Tensor, Tensor]]
+
+
+def faster(original: Forward) -> Forward:
+    """Return the forward of a block that learns in float32 on a processor by `kernel`, and else as before."""
+
+    def forward(self: band_rnn.Block, x: Tensor, hidden: Tensor, n_batch: int) -> tuple[Tensor, Tensor]:
+        on_processor = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        if not (torch.is_grad_enabled() and on_processor and x.dtype == hidden.dtype == torch.float32):
+            return original(self, x, hidden, n_batch)
+        x = x.contiguous()  # once: of two orders in memory, a sum has its first summand's
+        y = recur(self.time, x.unflatten(0, (n_batch, -1)), FRAMES, hidden)
+        x = x + self.after_time(y.flatten(0, 1))
+        z = recur(self.bands, x.unflatten(0, (n_batch, -1)), BANDS)
+        return x + self.after_bands(z.flatten(0, 1)), y[:, -1]
+
+    return forward
+
+
+def run() -> None:
+    """Run the command line of resound with the other GRUs."""
+    kernel()
+    band_rnn.Block.forward = faster(band_rnn.Block.forward)  # type: ignore[assignment, method-assign]
+    main()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def check() -> None:
+    """Print the largest difference from torch, as part of the largest value, and times; fail where it is too large."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    torch.manual_seed(0)
+    worst = 0.0
+    sizes = [(16, 200, 24, 40, 40, 20), (4, 37, 16, 24, 24, 12), (3, 11, 7, 9, 10, 7)]  # as in training; small; odd
+    for n_batch, n_frames, n_bands, n_in, n_time, n_band in sizes:
+        over_time, over_bands = nn.GRU(n_in, n_time), nn.GRU(n_in, n_band, batch_first=True, bidirectional=True)
+        for gru, axis in ((over_time, FRAMES), (over_bands, BANDS)):
+            x = torch.randn(n_batch, n_frames, n_bands, n_in)
+            before = torch.randn(n_batch, n_bands, gru.hidden_size).tanh() if axis == FRAMES else None
+            like = torch.randn(n_batch, n_frames, n_bands, gru.hidden_size * (1 + gru.bidirectional))
+            ours, theirs = (learn(each, gru, x, axis, before, like) for each in (recur, by_torch))
+            difference = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(ours, theirs, strict=True))
+            worst = max(worst, difference)
+            print(f"{'bands' if axis == BANDS else 'time'} {n_in} to {gru.hidden_size}: difference {difference:.1e}")
+            if n_frames < sizes[0][1]:
+                continue
+            fast, slow = (seconds(learn, each, gru, x, axis, before, like) for each in (recur, by_torch))
+            print(f"  forward and backward {1e3 * fast:.1f} ms, torch {1e3 * slow:.1f} ms: {slow / fast:.2f} times")
+    worst = max(worst, difference_of_block())
+    print(f"largest difference: {worst:.1e}")
+    if not worst < 1e-4:
+        raise SystemExit("differs from torch")
+
+
+def difference_of_block() -> float:
+    """Return how far a whole block is from its original, in values and gradients, as part of the largest."""
+    block = band_rnn.Block(12, 6)
+    x, hidden, like = torch.randn(3 * 21, 8, 12), torch.randn(3, 8, 12).tanh(), torch.randn(3 * 21, 8, 12)
+    of_each = []
+    for forward in (faster(band_rnn.Block.forward), band_rnn.Block.forward):
+        given = [each.clone().requires_grad_() for each in (x, hidden)]
+        y, after = forward(block, *given, 3)
+        gradients = torch.autograd.grad((y * like).sum() + after.sum(), [*given, *block.parameters()])
+        of_each.append([y.detach(), after.detach(), *gradients])
+    return max(float((ours - theirs).abs().max() / theirs.abs().max()) for ours, theirs in zip(*of_each, strict=True))
+
+
+def by_torch(gru: nn.GRU, x: Tensor, axis: int, before: Tensor | None = None) -> Tensor:
+    """Return what torch computes, as `band_rnn.Block` has it."""
+    n_batch, _, n_bands, _ = x.shape
+    if axis == BANDS:
+        return gru(x.flatten(0, 1))[0].unflatten(0, (n_batch, -1))
+    initial = None if before is None else before.flatten(0, 1)[None].contiguous()
+    y, _ = gru(x.transpose(0, 1).flatten(1, 2), initial)
+    return y.unflatten(1, (n_batch, n_bands)).transpose(0, 1)
+
+
+def learn(
+    way: Callable[..., Tensor], gru: nn.GRU, x: Tensor, axis: int, before: Tensor | None, like: Tensor
+) -> list[Tensor]:
+    """Return the output and the gradients of its product with `like`."""
+    given = [each.clone().requires_grad_() for each in (x, before) if each is not None]
+    y = way(gru, given[0], axis, *given[1:])
+    return [y.detach(), *torch.autograd.grad(y, [*given, *gru.parameters()], like)]
+
+
+def seconds(call: Callable[..., object], *arguments: object) -> float:
+    """Return the shortest of some runs."""
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        call(*arguments)
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+if __name__ == "__main__":
+    check() if sys.argv[1:] == ["--check"] else run()
