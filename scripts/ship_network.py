@@ -11,10 +11,12 @@ what it learnt from, and from the table that ``benchmarks/quality.py`` left.
 """
 
 import argparse
+import csv
 import hashlib
 import json
 import re
 import sys
+import tempfile
 from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,13 +29,27 @@ from resound.checkpoint import load, model_folder, read_about, save_model
 from resound.corpora.manifest import read_manifest
 from resound.export.export import export
 from resound.models.presets import load_preset
-from resound.shipped import CARD, FOLDER, VERSION
+from resound.shipped import CARD, FOLDER, VERSION, Card
+from resound.training.config import load_run_config
 
 LICENCE = "MIT"
 UNFIT = re.compile(r"UNVERIFIED|\bNC\b|non-?commercial|^not stated$", re.IGNORECASE)
 
 
-def learnt_from(manifests: list[Path], domains: list[str]) -> list[dict[str, Any]]:
+def repositories(credits: Path | None) -> dict[str, str]:
+    """Return where the recordings of each folder come from."""
+    if credits is None:
+        return {}
+    with open(credits, newline="", encoding="utf-8") as rows:
+        return {source_of(row["path"]): row["source_repo"] for row in csv.DictReader(rows)}
+
+
+def source_of(path: str) -> str:
+    """Return the folder of a source, such as speech/librispeech, whatever is below it."""
+    return "/".join(Path(path).parts[:-1][:2])
+
+
+def learnt_from(manifests: list[Path], domains: list[str], credits: dict[str, str]) -> list[dict[str, Any]]:
     """Return a row for each source of recordings; end where a licence does not allow it."""
     files, seconds = Counter(), Counter()
     for path in manifests:
@@ -43,7 +59,8 @@ def learnt_from(manifests: list[Path], domains: list[str]) -> list[dict[str, Any
             licence = item.licence or "not stated"
             if UNFIT.search(licence):
                 sys.exit(f"{item.path}: licence is {licence!r}; what ships may not learn from it")
-            key = item.domain, Path(item.path).parts[1], licence
+            source = source_of(item.path)
+            key = item.domain, source.rpartition("/")[2], licence, credits.get(source)
             files[key] += 1
             seconds[key] += item.n_samples / item.sample_rate
     return [
@@ -53,10 +70,40 @@ def learnt_from(manifests: list[Path], domains: list[str]) -> list[dict[str, Any
             "files": files[key],
             "minutes": round(seconds[key] / 60, 1),
             "licence": licence,
+            **({"repository": repository} if repository else {}),
         }
         for key in sorted(files, key=lambda key: (domains.index(key[0]), -seconds[key]))
-        for domain, source, licence in [key]
+        for domain, source, licence, repository in [key]
     ]
+
+
+def domains_heard(config: dict[str, Any]) -> list[str]:
+    """Return the domains of recordings that a run's examples are made of, in the order in which they come."""
+    text = yaml.safe_dump(config["data"], sort_keys=False)
+    return [name for name in dict.fromkeys(re.findall(r"<(\w+)\??>", text)) if name in config["corpora"]]
+
+
+def check_recipe(name: str, settings: list[str], config: dict[str, Any]) -> None:
+    """End where the command that the card shall tell would not train as the run did."""
+    corpora = sorted({Path(path) for paths in config["corpora"].values() for path in paths})
+    wanted = load_run_config(name, settings, corpora=corpora).model_dump(mode="json")
+    for key in ("task", "network", "config", "initial", "data", "validation", "loss", "optimiser", "schedule", "ema"):
+        if wanted[key] != config[key]:
+            sys.exit(f"--settings: {key} would be {wanted[key]}, and the run has {config[key]}; name what differs")
+    for key in ("steps", "batch_size", "accumulate", "precision"):
+        if wanted["training"][key] != config["training"][key]:
+            sys.exit(f"--settings: training.{key} would be {wanted['training'][key]}, not {config['training'][key]}")
+
+
+def figures_of(table: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what ``benchmarks/quality.py`` found, as the card has it."""
+    return {
+        "told": f"{table['count']} recordings of speakers and noises that it never heard; in brackets the 95 % "
+        "interval of the mean; time is seconds for a second of sound on one core",
+        "columns": table["columns"],
+        "rows": table["rows"],
+        "command": f"python benchmarks/quality.py {name} data.jsonl --model {name}={name}",
+    }
 
 
 def main() -> None:
@@ -66,62 +113,61 @@ def main() -> None:
     parser.add_argument("name", help="what it is called: a preset, too")
     parser.add_argument("--told", required=True, help="how it was trained, in words")
     parser.add_argument("--settings", nargs="*", default=[], metavar="KEY=VALUE", help="what differs from the preset")
-    parser.add_argument("--domains", nargs="+", default=["speech", "noise", "room"], help="of its recordings")
-    parser.add_argument("--figures", type=Path, help="the table of benchmarks/quality.py")
+    parser.add_argument("--credits", type=Path, help="CSV with path and source_repo of the recordings")
+    parser.add_argument("--figures", type=Path, help="the table of benchmarks/quality.py, of these weights")
     arguments = parser.parse_args()
     folder, name = FOLDER / arguments.name, arguments.name
+    if not (folder / CARD).exists():
+        sys.exit(f"{folder / CARD}: not there; write one with 'about' and 'limits', which are made by hand")
     before = yaml.safe_load((folder / CARD).read_text(encoding="utf-8"))
     config = yaml.safe_load((arguments.run / "config.yaml").read_text(encoding="utf-8"))
-    manifests = sorted({Path(path) for domain in arguments.domains for path in config["corpora"][domain]})
+    check_recipe(name, arguments.settings, config)
+    domains = domains_heard(config)
+    manifests = sorted({Path(path) for domain in domains for path in config["corpora"][domain]})
+    data = learnt_from(manifests, domains, repositories(arguments.credits))
 
     network, told = load(arguments.run), read_about(model_folder(arguments.run))
     kept = {key: told[key] for key in ("title", "step", "metrics")}
-    (folder / "model.json").unlink(missing_ok=True)
-    staged = folder.with_name(f".{name}.staged")
-    save_model(staged, network, **kept, source=f"resound {version('resound')}", licence=LICENCE)
-    for file in ("model.json", "weights.safetensors"):
-        (staged / file).replace(folder / file)
-    staged.rmdir()
-    made = export(folder, folder / f"{name}.onnx", is_any_length=network.is_causal, overwrite=True)
-    files = [f"{name}.onnx", "model.json", "weights.safetensors"]
-
-    figures = before.get("figures")
-    if arguments.figures is not None:
-        table = json.loads(arguments.figures.read_text(encoding="utf-8"))
-        figures = {
-            "told": f"{table['count']} recordings of speakers and noises that it never heard; in brackets the 95 % "
-            "interval of the mean; time is seconds for a second of sound on one core",
-            "columns": table["columns"],
-            "rows": table["rows"],
-            "command": f"python benchmarks/quality.py {name} data.jsonl --model {name}={name}",
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".staged-") as temporary:
+        staged = Path(temporary) / name
+        save_model(staged, network, **kept, source=f"resound {version('resound')}", licence=LICENCE)
+        made = export(staged, staged / f"{name}.onnx", is_any_length=network.is_causal, overwrite=True)
+        files = [f"{name}.onnx", "model.json", "weights.safetensors"]
+        hashes = {file: hashlib.sha256((staged / file).read_bytes()).hexdigest() for file in files}
+        of_same_weights = before.get("files", {}).get(files[-1]) == hashes[files[-1]]
+        figures = before.get("figures") if of_same_weights else None
+        if arguments.figures is not None:
+            figures = figures_of(json.loads(arguments.figures.read_text(encoding="utf-8")), name)
+        card = {
+            "card": VERSION,
+            "name": name,
+            "about": before["about"],
+            "licence": LICENCE,
+            "made": datetime.now(UTC).date().isoformat(),
+            "resound": version("resound"),
+            "network": {
+                "name": told["name"],
+                "task": load_preset(name).task,
+                "parameters": sum(parameter.numel() for parameter in network.parameters()),
+                "sample_rate": network.sample_rate,
+                "latency_ms": 1000 * network.latency_samples / network.sample_rate,
+                "hop_ms": 1000 * network.grid_samples / network.sample_rate,
+            },
+            "data": data,
+            "training": {
+                "told": arguments.told,
+                "command": " ".join(["resound train", name, "--corpus data.jsonl", *arguments.settings]),
+            },
+            "figures": figures,
+            "limits": before["limits"],
+            "files": hashes,
         }
-    card = {
-        "card": VERSION,
-        "name": name,
-        "about": before["about"],
-        "licence": LICENCE,
-        "made": datetime.now(UTC).date().isoformat(),
-        "resound": version("resound"),
-        "network": {
-            "name": told["name"],
-            "task": load_preset(name).task,
-            "parameters": sum(parameter.numel() for parameter in network.parameters()),
-            "sample_rate": network.sample_rate,
-            "latency_ms": 1000 * network.latency_samples / network.sample_rate,
-            "hop_ms": 1000 * network.grid_samples / network.sample_rate,
-        },
-        "data": learnt_from(manifests, arguments.domains),
-        "training": {
-            "told": arguments.told,
-            "command": " ".join(["resound train", name, "--corpus data.jsonl", *arguments.settings]),
-        },
-        "figures": figures,
-        "limits": before["limits"],
-        "files": {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files},
-    }
-    text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=120)
-    (folder / CARD).write_text(text, encoding="utf-8")
+        Card.model_validate(card)
+        (staged / CARD).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=120), "utf-8")
+        for file in [*files, CARD]:
+            (staged / file).replace(folder / file)
     print(f"{folder}: step {told['step']}, {made.size_mb:.2f} MB, {made.agreement}")
+    print(f"'about' and 'limits' are kept as they were; read them: {folder / CARD}")
 
 
 if __name__ == "__main__":

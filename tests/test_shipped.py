@@ -1,9 +1,12 @@
 """The networks that the package carries: whole, described, safe to trust, and what is said when they are not."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,7 @@ from resound.errors import ModelError
 from resound.inference.models import find_model
 from resound.inference.streaming import Stream
 from resound.metrics import si_sdr
-from resound.shipped import CARD, FOLDER, SHIPPED, card_of, file_of, folder_of
+from resound.shipped import CARD, FOLDER, SHIPPED, card_of, explicit, file_of, folder_of
 from signals import speech_like
 
 LARGEST_MB = 3.0
@@ -40,8 +43,8 @@ def test_each_folder_is_a_name():
 @each
 def test_each_is_small_and_has_the_files_of_its_card(name):
     card = card_of(name)
-    assert {path.name for path in (FOLDER / name).iterdir()} == {CARD, *card["files"]}
-    for file in card["files"]:
+    assert {path.name for path in (FOLDER / name).iterdir()} == {CARD, *card.files}
+    for file in card.files:
         assert file_of(name, file).stat().st_size < LARGEST_MB * 1e6
     assert folder_of(name) == FOLDER / name
 
@@ -49,12 +52,12 @@ def test_each_is_small_and_has_the_files_of_its_card(name):
 @each
 def test_each_card_says_what_it_learnt_from_and_what_it_is_worth(name):
     card = card_of(name)
-    assert card["licence"] == "MIT" and card["limits"] and card["about"]
-    assert {row["domain"] for row in card["data"]} >= {"speech", "noise"}
-    assert not [row for row in card["data"] if "UNVERIFIED" in row["licence"] or "NC" in row["licence"].split()]
-    systems = [row[0] for row in card["figures"]["rows"]]
+    assert card.licence == "MIT" and card.limits and card.about and card.figures is not None
+    assert {row.domain for row in card.data} >= {"speech", "noise"}
+    assert not [row for row in card.data if "UNVERIFIED" in row.licence or "NC" in row.licence.split()]
+    systems = [row[0] for row in card.figures.rows]
     assert name in systems and {"unprocessed", "classic", "noisereduce"} <= set(systems)
-    assert all(len(row) == len(card["figures"]["columns"]) for row in card["figures"]["rows"])
+    assert all(len(row) == len(card.figures.columns) for row in card.figures.rows)
 
 
 @each
@@ -128,7 +131,8 @@ def test_the_card_is_shown(resound):
 
 
 def test_the_card_is_shown_as_json(resound):
-    assert yaml.safe_load(resound("models", "show", "voice", "--json").stdout) == card_of("voice")
+    shown = json.loads(resound("models", "show", "voice", "--json").stdout)
+    assert shown == card_of("voice").model_dump(mode="json")
 
 
 def test_without_torch_those_that_ship_are_listed(resound, monkeypatch):
@@ -153,15 +157,47 @@ def test_an_altered_file_is_told(copied):
         Stream("voice")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "card: 1", "{"])
-def test_a_damaged_card_is_told(copied, text):
-    (copied / "voice" / CARD).write_text(text)
-    with pytest.raises(ModelError, match=r"'voice': its card.yaml is missing or damaged; install resound again"):
-        find_model("voice")
+DAMAGED = {
+    "empty": lambda card: "",
+    "a list": lambda card: "[]",
+    "almost nothing": lambda card: "card: 1",
+    "cut off": lambda card: "{",
+    "very deep": lambda card: 20_000 * "[",
+    "no files": lambda card: yaml.safe_dump({**card, "files": {}}),
+    "files of no kind": lambda card: yaml.safe_dump({**card, "files": None}),
+    "no limits": lambda card: yaml.safe_dump({key: card[key] for key in card if key != "limits"}),
+    "a date": lambda card: yaml.safe_dump({**card, "made": date(2026, 11, 26)}),
+    "version of no kind": lambda card: yaml.safe_dump({**card, "card": "two"}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+@pytest.mark.parametrize("words", [["restore", "a.wav", "--model", "voice"], ["models", "show", "voice"]])
+def test_a_damaged_card_is_told(copied, tmp_path, monkeypatch, resound, damage, words):
+    monkeypatch.chdir(tmp_path)
+    write_wav(tmp_path / "a.wav", hiss(8000))
+    (copied / "voice" / CARD).write_text(DAMAGED[damage](yaml.safe_load((FOLDER / "voice" / CARD).read_text())))
+    ended = resound(*words)
+    told = "resound: model 'voice': its card.yaml is missing or damaged; install resound again\n"
+    assert (ended.status, ended.stdout, ended.stderr) == (1, "", told)
+
+
+def test_a_damaged_card_hides_no_other_network(copied, resound):
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+    (copied / "voice" / CARD).write_text("")
+    ended = resound("models")
+    assert ended.status == 0 and "demucs48" in ended.stdout
+    assert ended.stderr == "resound: model 'voice': its card.yaml is missing or damaged; install resound again\n"
+
+
+def test_a_card_without_figures_says_so(copied, resound):
+    card = yaml.safe_load((copied / "voice" / CARD).read_text())
+    (copied / "voice" / CARD).write_text(yaml.safe_dump({**card, "figures": None}))
+    assert "Quality: these weights have not been measured yet." in resound("models", "show", "voice").stdout
 
 
 def test_a_newer_card_is_told(copied):
-    card = card_of("voice")
+    card = yaml.safe_load((copied / "voice" / CARD).read_text())
     (copied / "voice" / CARD).write_text(yaml.safe_dump({**card, "card": 2}))
     with pytest.raises(ModelError, match=r"of version 2, this resound reads 1; update resound"):
         find_model("voice")
@@ -174,7 +210,33 @@ def test_a_folder_of_the_same_name_is_never_mistaken_for_it(tmp_path, monkeypatc
     ended = resound("restore", "a.wav", "--model", "voice")
     assert ended.status == 1
     assert "voice: is a network that resound ships, and something of that name is here; give /" in ended.stderr
+    assert "something of that name is here" in resound("models", "show", "voice").stderr
     assert "voice: no model.json" in resound("restore", "a.wav", "--model", tmp_path / "voice").stderr
+
+
+def test_a_path_is_a_path(tmp_path, monkeypatch, resound):
+    monkeypatch.chdir(tmp_path)
+    write_wav(tmp_path / "a.wav", hiss(8000))
+    assert "model './voice' is not known" in resound("restore", "a.wav", "--model", "./voice").stderr
+    assert explicit("./voice") == tmp_path / "voice" and explicit("voice") == Path("voice")
+
+
+@pytest.mark.parametrize(
+    ("model", "told"), [("voise", "did you mean 'voice'?"), ("", "name is empty"), (3, "no model")]
+)
+def test_a_stream_of_no_model_is_told(model, told):
+    with pytest.raises(ModelError, match=re.escape(told)):
+        Stream(model)
+
+
+def test_a_file_of_its_name_is_pointed_at_it():
+    with pytest.raises(ModelError, match=r"voice.onnx: no such model file; the network that ships is called 'voice'"):
+        find_model("voice.onnx")
+
+
+def test_an_empty_name_is_no_folder():
+    with pytest.raises(ModelError, match="the model's name is empty"):
+        find_model("")
 
 
 @pytest.mark.parametrize("words", [["--only", "dehum"], ["--skip", "dehum"], ["--set", "dehiss.max_reduction_db=6"]])

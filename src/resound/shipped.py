@@ -17,7 +17,9 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from resound.errors import ModelError
 
@@ -40,20 +42,80 @@ def is_shipped(model: str | os.PathLike[str]) -> bool:
     return True
 
 
-def card_of(name: str) -> dict[str, Any]:
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Facts(_Part):
+    """What a network is."""
+
+    name: str
+    task: str
+    parameters: int
+    sample_rate: int
+    latency_ms: float  # beside the hop that must have come in
+    hop_ms: float
+
+
+class Source(_Part):
+    """Recordings of one domain, source and licence that a network learnt from."""
+
+    domain: str
+    source: str
+    files: int
+    minutes: float
+    licence: str
+    repository: str | None = None  # where they come from, for credit
+
+
+class Training(_Part):
+    """How a network was trained."""
+
+    told: str
+    command: str
+
+
+class Figures(_Part):
+    """How good a network is, as a table."""
+
+    told: str
+    columns: list[str]
+    rows: list[list[str]]
+    command: str
+
+
+class Card(_Part):
+    """What is said of a network that ships."""
+
+    card: Literal[1]
+    name: str
+    about: str
+    licence: str  # of the weights
+    made: str  # a date, ISO 8601
+    resound: str  # the version it was made by
+    network: Facts
+    data: list[Source]
+    training: Training
+    figures: Figures | None  # None: of these weights not measured yet
+    limits: list[str]
+    files: dict[str, str] = Field(min_length=1)  # SHA-256 of each
+
+
+def card_of(name: str) -> Card:
     """Return the card of a network of the package.  Raises `ModelError`."""
     import yaml
 
+    version: object = VERSION
     try:
-        card = yaml.safe_load((FOLDER / name / CARD).read_text(encoding="utf-8"))
-        version, _ = card["card"], card["files"]
-    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
+        told = yaml.safe_load((FOLDER / name / CARD).read_text(encoding="utf-8"))
+        version = told["card"]
+        return Card.model_validate(told)
+    except (OSError, ValueError, ValidationError, yaml.YAMLError, LookupError, TypeError, RecursionError):
+        if isinstance(version, int) and version > VERSION:
+            raise ModelError(
+                f"model {name!r}: its {CARD} is of version {version}, this resound reads {VERSION}; update resound"
+            ) from None
         raise ModelError(f"model {name!r}: its {CARD} is missing or damaged; install resound again") from None
-    if version != VERSION:
-        raise ModelError(
-            f"model {name!r}: its {CARD} is of version {version}, this resound reads {VERSION}; update resound"
-        )
-    return card
 
 
 def file_of(name: str, file: str | None = None) -> Path:
@@ -62,7 +124,7 @@ def file_of(name: str, file: str | None = None) -> Path:
     Raises `ModelError`.
     """
     file = f"{name}.onnx" if file is None else file
-    path, wanted = FOLDER / name / file, card_of(name)["files"].get(file)
+    path, wanted = FOLDER / name / file, card_of(name).files.get(file)
     try:
         with open(path, "rb") as handle:
             found = hashlib.file_digest(handle, "sha256").hexdigest()
@@ -75,6 +137,17 @@ def file_of(name: str, file: str | None = None) -> Path:
             f"model {name!r}: {file} is not the file that its card describes (SHA-256 differs); install resound again"
         )
     return path
+
+
+def named(folder: Path) -> str:
+    """Return how people call a model's folder: the name of one that ships, else its path."""
+    return folder.name if folder.parent == FOLDER else str(folder)
+
+
+def explicit(path: str | os.PathLike[str]) -> Path:
+    """Return a path as it was meant: ``./voice`` is what is here, not what ships, and a `Path` would drop the dot."""
+    word = os.fspath(path)
+    return Path(os.path.abspath(word)) if word.startswith(("./", ".\\")) else Path(word)
 
 
 def folder_of(name: str) -> Path:

@@ -114,6 +114,15 @@ def sampled_up(rate: int):
     return make
 
 
+def narrow_in_noise(n_open: int):
+    def change(clean: list, degraded: list) -> tuple[list, list]:
+        narrow = [low_passed(sound, 3000) for sound in clean]
+        noisy = with_noise(narrow, 10)
+        return narrow, [*noisy[:n_open], *(low_passed(sound, 3000) for sound in noisy[n_open:])]
+
+    return pairs(change)
+
+
 def leak(change: Callable[[np.ndarray], np.ndarray]):
     def make(folder: Path) -> DataEvidence:
         sounds = clean_sounds(12, 4.0)
@@ -217,6 +226,7 @@ DATA = [
         lambda off: given(shares=Shares({"speech": 0.8, "music": 0.2}, {"speech": 0.8 + off, "music": 0.2 - off})),
         0.06,
     ),
+    data_fault("DATA21", "{} of 8 pairs, narrow ones in wide noise", narrow_in_noise, 7),
 ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ def command(
         list[Path] | None, typer.Argument(metavar="[RECORDING]...", help="What the model shall suit: sound or video.")
     ] = None,
     model: Annotated[
-        Path | None,
+        str | None,
         typer.Option("-m", "--model", metavar="NAME|MODEL|RUN", help="The model to begin with: voice, or your own."),
     ] = None,
     corpus: Annotated[
@@ -56,8 +56,11 @@ def command(
         raise ConfigError(
             "no model to begin with; give one with --model: voice, a run of 'resound train', or a model's folder"
         )
+    from resound.shipped import explicit
+
+    chosen = explicit(model)
     check_asked(recordings, corpus, clean, degraded)
-    network, start = check_model(model), found_model(model)
+    network, start = check_model(chosen), found_model(chosen)
     folder = output or next_folder(recordings or [clean or Path("pairs")])
     with shown_on_terminal() as shown, nothing_left(folder):
         where = folder / "material"

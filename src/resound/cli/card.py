@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from resound.shipped import Card
 
 WIDTH = 100
 
 
-def card_lines(card: dict[str, Any]) -> Iterator[str]:
+def card_lines(card: Card) -> Iterator[str]:
     """Yield what a card says, for people."""
-    network, training, figures = card["network"], card["training"], card["figures"]
-    yield from textwrap.wrap(f"{card['name']}: {card['about']}", WIDTH)
+    network, training, figures = card.network, card.training, card.figures
+    yield from textwrap.wrap(f"{card.name}: {card.about}", WIDTH)
     yield ""
     yield from table(
         [
-            ("licence", f"{card['licence']}, the weights included"),
-            ("network", f"{network['name']}, {network['parameters']:,} parameters, {network['sample_rate']:,} Hz"),
-            ("latency", f"{network['latency_ms']:g} ms, in hops of {network['hop_ms']:g} ms"),
-            ("made", f"{card['made']}, resound {card['resound']}"),
+            ("licence", f"{card.licence}, the weights included"),
+            ("network", f"{network.name}, {network.parameters:,} parameters, {network.sample_rate:,} Hz"),
+            ("latency", f"{network.latency_ms:g} ms, and a frame of {network.hop_ms:g} ms"),
+            ("made", f"{card.made}, resound {card.resound}"),
         ]
     ).splitlines()
     yield from ("", "Learnt from, split 'train':")
@@ -27,22 +30,27 @@ def card_lines(card: dict[str, Any]) -> Iterator[str]:
         [
             ("", "source", "recordings", "minutes", "licence"),
             *(
-                (row["domain"], row["source"], f"{row['files']:,}", f"{max(row['minutes'], 0.1):.1f}", row["licence"])
-                for row in card["data"]
+                (row.domain, row.repository or row.source, f"{row.files:,}", _minutes(row.minutes), row.licence)
+                for row in card.data
             ),
         ],
         right=(2, 3),
     ).splitlines()
-    yield from ("", *textwrap.wrap(f"Trained: {training['told']}", WIDTH))
-    yield f"  {training['command']}"
-    yield from ("", *textwrap.wrap(f"Quality: {figures['told']}", WIDTH))
-    yield from table(
-        [figures["columns"], *figures["rows"]], right=tuple(range(1, len(figures["columns"])))
-    ).splitlines()
-    yield f"  {figures['command']}"
+    yield from ("", *textwrap.wrap(f"Trained: {training.told}", WIDTH))
+    yield f"  {training.command}"
+    if figures is None:
+        yield from ("", "Quality: these weights have not been measured yet.")
+    else:
+        yield from ("", *textwrap.wrap(f"Quality: {figures.told}", WIDTH))
+        yield from table([figures.columns, *figures.rows], right=tuple(range(1, len(figures.columns)))).splitlines()
+        yield f"  {figures.command}"
     yield from ("", "What it cannot do:")
-    for limit in card["limits"]:
+    for limit in card.limits:
         yield from textwrap.wrap(limit, WIDTH, initial_indent="- ", subsequent_indent="  ")
+
+
+def _minutes(minutes: float) -> str:
+    return f"{minutes:.1f}" if minutes else "< 0.1"
 
 
 def table(lines: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> str:

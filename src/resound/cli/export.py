@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def command(
-    model: Annotated[str, typer.Argument(metavar="MODEL|RUN", help="A model's folder, or a training: its best.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL|RUN", help="A model's folder, one that ships, or a training: its best.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The .onnx file to write.")],
     streaming: Annotated[
         bool | None,

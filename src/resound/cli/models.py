@@ -11,6 +11,7 @@ from resound.cli.card import card_lines, table
 
 if TYPE_CHECKING:
     from resound.models.facts import Facts
+    from resound.shipped import Card
 
 app = typer.Typer(
     help="List the networks and their presets; show what one of them costs.",
@@ -46,7 +47,9 @@ def list_command(
 
 @app.command("show")
 def show_command(
-    name: Annotated[str, typer.Argument(metavar="NAME|MODEL", help="A network, a preset, or a model's folder.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|MODEL", help="A network, a preset, one that ships, or a model's folder.")
+    ],
     settings: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Sizes to change.")] = None,
     preset: Annotated[str | None, typer.Option(metavar="NAME", help="Begin with the sizes of this preset.")] = None,
     timed: Annotated[bool, typer.Option("--time", help="Also run it, and tell how fast it is here.")] = False,
@@ -57,9 +60,9 @@ def show_command(
     Example: resound models show conv_tasnet n_sources=3 causal=true norm=cumulative
     """
     from resound.errors import train_extra
-    from resound.shipped import SHIPPED, card_of
+    from resound.shipped import card_of, is_shipped
 
-    if name in SHIPPED and not (settings or preset or timed):
+    if is_shipped(name) and not (settings or preset or timed):
         _show_card(card_of(name), as_json)
         return
     with train_extra():
@@ -81,10 +84,15 @@ def show_command(
 
 def _listed() -> list[dict[str, Any]]:
     """Return a row for each preset, and for each network without one; without torch, for those that ship."""
-    from resound.errors import train_extra
+    from resound.errors import ModelError, train_extra
     from resound.shipped import SHIPPED, card_of
 
-    cards = {name: card_of(name) for name in SHIPPED}
+    cards: dict[str, Card] = {}
+    for name in SHIPPED:
+        try:
+            cards[name] = card_of(name)
+        except ModelError as error:  # the others are listed all the same
+            typer.echo(f"resound: {error}", err=True)
     if not _has_torch():
         return [_row_of(card) for card in cards.values()]
     with train_extra():
@@ -109,17 +117,15 @@ def _listed() -> list[dict[str, Any]]:
                     "causal": network.is_causal,
                     "latency_ms": 1000 * network.latency_samples / rate if network.is_causal else None,
                     "parameters": n_parameters(network),
-                    "licence": cards[preset]["licence"] if preset in cards else None,
+                    "licence": cards[preset].licence if preset in cards else None,
                 }
             )
     return rows
 
 
-def _show_card(card: dict[str, Any], as_json: bool) -> None:
+def _show_card(card: Card, as_json: bool) -> None:
     if as_json:
-        import json
-
-        typer.echo(json.dumps(card, indent=2, ensure_ascii=False))
+        typer.echo(card.model_dump_json(indent=2))
         return
     for line in card_lines(card):
         typer.echo(line)
@@ -131,17 +137,17 @@ def _has_torch() -> bool:
     return find_spec("torch") is not None
 
 
-def _row_of(card: dict[str, Any]) -> dict[str, Any]:
-    network = card["network"]
+def _row_of(card: Card) -> dict[str, Any]:
+    network = card.network
     return {
-        "preset": card["name"],
-        "network": network["name"],
-        "task": network["task"],
-        "sample_rate": network["sample_rate"],
+        "preset": card.name,
+        "network": network.name,
+        "task": network.task,
+        "sample_rate": network.sample_rate,
         "causal": True,
-        "latency_ms": network["latency_ms"],
-        "parameters": network["parameters"],
-        "licence": card["licence"],
+        "latency_ms": network.latency_ms,
+        "parameters": network.parameters,
+        "licence": card.licence,
     }
 
 
@@ -179,7 +185,9 @@ def _chosen(name: str, preset: str | None, words: Sequence[str]) -> tuple[str, d
     elif name in MODELS:
         network, config = name, {}
     elif name in preset_names():
-        preset, network = preset or name, load_preset(name).network
+        if preset not in (None, name):
+            raise ConfigError(f"{name}: is a preset itself; leave out it or --preset {preset}")
+        preset, network = name, load_preset(name).network
     else:
         names = [*MODELS, *preset_names()]
         hint = did_you_mean(name, names) or f"; there are {', '.join(names)}, or a model's folder"

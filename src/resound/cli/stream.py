@@ -66,6 +66,12 @@ def command(
     is_live = input_device is not None or output_device is not None
     if is_live and raw is not None:
         raise ConfigError("--raw is for stdin, and live sound is asked for; leave either out")
+    if is_live and keep_delay:
+        raise ConfigError("--keep-delay is for a pipe, and live sound is always late; leave it out")
+    if not is_live and seconds is not None:
+        raise ConfigError(
+            "--seconds is for live sound (--input, --output); in a pipe leave it out, it ends with its input"
+        )
     if is_live:
         _live(model, strength, max_reduction, _device(input_device), _device(output_device), rate, channels, seconds)
     else:

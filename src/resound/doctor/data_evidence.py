@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import scipy
 
 from resound.doctor.likeness import Gain, Likeness, Side, gain_between, likeness, strength_between
 from resound.doctor.pair_lists import Pair, PairList
@@ -15,6 +17,7 @@ from resound.doctor.settings import DoctorSettings
 from resound.doctor.sounds import ANALYSIS_HZ, Audio, FileFacts, for_comparing, look_at_file, look_at_header
 from resound.doctor.splits import Splits
 from resound.doctor.verdict import STRONG, Pooled
+from resound.dsp.bandwidth import bandwidth_hz
 from resound.errors import InputError, counted
 from resound.inference.workers import count_of_jobs, map_in_order
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:  # it loads all that measures old recordings
 
 COMPARED_SECONDS = 6.0  # of a pair, where the clean side is loudest
 GROUP = 8  # pairs that one process takes at a time, and compares with each other
+ABOVE = 1.25  # times the clean side's bandwidth, from where on nothing of it is left
+FLOOR_CHANGE = 2.0  # in power, between the floors of both sides, which need not be the same samples
 N_UNRELATED = 2  # pairs put together wrongly, for each true one
 HEADERS_AT_ONCE = 64
 
@@ -41,6 +46,7 @@ class PairFacts:
     likeness: Likeness | None = None  # None: not compared, or too short or silent to be
     gain: Gain | None = None
     asked_snr_db: float | None = None  # what a list or a recipe says
+    above_db: float | None = None  # see `above_band_db`
 
 
 @dataclass(frozen=True)
@@ -183,10 +189,11 @@ class _Looker:
         facts, sides = [], []
         for pair in task.pairs:
             clean, degraded, audios = _read(pair)
-            found = compare(*audios, (clean.sample_rate, degraded.sample_rate)) if audios else None
-            facts.append(
-                PairFacts(pair.name, clean, degraded, *(found.facts if found else (None, None)), pair.asked_snr_db)
-            )
+            rates = clean.sample_rate, degraded.sample_rate
+            found = compare(*audios, rates) if audios else None
+            own = found.facts if found else (None, None)
+            above_db = above_band_db(*audios, rates[0]) if audios and rates[0] == rates[1] else None
+            facts.append(PairFacts(pair.name, clean, degraded, *own, pair.asked_snr_db, above_db))
             if found:
                 sides.append(found)
         return _Found(facts, unrelated_in(sides))
@@ -231,6 +238,26 @@ def compare(clean: Audio, degraded: Audio, rates: tuple[int, int]) -> Compared:
     found = likeness(first, second)
     gain = gain_between(first, second, found.lag_seconds) if found and found.strength > STRONG else None
     return Compared(first, second, found, gain)
+
+
+def above_band_db(clean: Audio, degraded: Audio, sample_rate: int) -> float | None:
+    """Return what a degraded sound ``(channel, time)`` has above the clean one's band, against all of it, in dB.
+
+    What the clean one has there itself, its floor, is taken off.  None where that fills the band, or one is silent.
+    """
+    edge_hz = ABOVE * bandwidth_hz(clean, sample_rate)
+    if not 0 < edge_hz < sample_rate / 2:
+        return None
+    n_samples = min(clean.shape[1], degraded.shape[1])
+    window = scipy.signal.windows.hann(n_samples, sym=False)
+    first = math.ceil(edge_hz / sample_rate * n_samples)
+    above, whole = [], 0.0
+    for side in (clean, degraded):
+        powers = np.square(np.abs(scipy.fft.rfft(side[:, :n_samples].mean(axis=0, dtype=np.float64) * window)))
+        above.append(float(powers[first:].sum()))
+        whole = float(powers.sum())
+    added = max(0.0, above[1] - FLOOR_CHANGE * above[0])
+    return 10 * math.log10(added / whole + 1e-15) if whole else None
 
 
 def unrelated_in(sides: Sequence[Compared]) -> list[Likeness]:

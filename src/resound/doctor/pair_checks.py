@@ -196,6 +196,28 @@ def _length_difference_ms(pair: PairFacts) -> float:
     return 1000 * (pair.degraded.seconds - pair.clean.seconds) if all(side.n_samples for side in sides) else 0.0
 
 
+def given_away(evidence: DataEvidence, thresholds: Thresholds) -> Found:
+    """DATA21: most clean sides end early, and the noise of nearly all of those goes on above."""
+    limits = thresholds.data
+    narrow = [pair.above_db for pair in evidence.compared if pair.above_db is not None]
+    if len(narrow) <= len(evidence.compared) / 2:
+        return None
+    n_open = sum(above_db > limits.above_db for above_db in narrow)
+    if n_open <= limits.open_share * len(narrow):
+        return None
+    return Finding(
+        "DATA21",
+        "warning",
+        f"{len(narrow)} of {counted(len(evidence.compared), 'clean side')} end early, and in {n_open} of those the "
+        "noise goes on above: the model learns to know noise by that",
+        round(n_open / len(narrow), 4),
+        limits.open_share,
+        "let most inputs end where their speech does: 'resample: {rate_hz: 16000}' with 'target: same' and a "
+        "'probability' at the end of data.chain",
+        evidence.where_pairs,
+    )
+
+
 CHECKS = (
     Check("DATA01", "the two files of a pair are not the same recording", not_the_same),
     Check("DATA02", "pairs are shifted against each other", shifted),
@@ -203,4 +225,5 @@ CHECKS = (
     Check("DATA14", "the SNR of the pairs is not the one that was asked for", wrong_snr),
     Check("DATA18", "the gain between the two sides of a pair is not 1", wrong_gain),
     Check("DATA19", "one side of a pair is upside down", inverted),
+    Check("DATA21", "noise goes on where the clean sides end", given_away),
 )

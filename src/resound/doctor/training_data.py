@@ -18,6 +18,7 @@ from resound.doctor.data_evidence import (
     Progress,
     Shares,
     Validation,
+    above_band_db,
     compare,
     evidence_of_pairs,
     unrelated_in,
@@ -251,7 +252,8 @@ class _Maker:
                 FileFacts(Path(name), side, None, example.sample_rate, audio.shape[1], len(audio))
                 for side, audio in (("clean", clean), ("degraded", example.degraded))
             ]
-            pairs.append(PairFacts(name, facts[0], facts[1], *found.facts, asked))
+            above_db = above_band_db(clean, example.degraded, example.sample_rate)
+            pairs.append(PairFacts(name, facts[0], facts[1], *found.facts, asked, above_db))
             sides.append(found)
             if is_sum:
                 sums.append(residual_db(example.degraded, example.clean))

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resound.errors import ModelError, one_line
+from resound.shipped import SHIPPED
 
 FRAME_SECONDS = 0.010  # of a stream, unless something else is asked for
 VERSION = 1  # of what a file says of itself
@@ -71,7 +72,9 @@ class GraphFile:
         import onnxruntime
 
         if not os.path.isfile(path):
-            raise ModelError(f"{path}: no such model file; give the path of an .onnx file")
+            ships = path.suffix == ".onnx" and path.stem in SHIPPED
+            hint = f"; the network that ships is called {path.stem!r}" if ships else ""
+            raise ModelError(f"{path}: no such model file{hint}; give the path of an .onnx file")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # files are what runs in parallel, see --jobs
         options.log_severity_level = 4

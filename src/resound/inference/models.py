@@ -65,6 +65,8 @@ def find_model(
             raise ConfigError(f"max reduction is {max_reduction_db:g} dB; give 0 to 60")
         config = config.with_max_reduction(max_reduction_db)
     word = str(model)
+    if not word:
+        raise ModelError(f"the model's name is empty; choose from {', '.join(NAMES)}, or give a path")
     if word in CHAIN:
         settings = config.model_dump(mode="json")
         return Model("classic", None, settings, None, config, max_reduction_db)

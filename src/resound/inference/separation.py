@@ -30,6 +30,7 @@ from resound.inference.offline import (
     cross_fade,
     resampled,
 )
+from resound.shipped import named
 
 Voices = NDArray[np.float64]  # (voice, channel, time)
 
@@ -82,7 +83,9 @@ class NetworkSeparator:
         self.sample_rate, self.grid, self.context = network.sample_rate, network.grid, network.context
         self.n_sources = network.n_sources
         if network.n_sources < 2:
-            raise ModelError(f"{folder}: gives one source; use it with 'resound restore', or give one that separates")
+            raise ModelError(
+                f"{named(folder)}: gives one source; use it with 'resound restore', or give one that separates"
+            )
         if network.n_channels != 1:
             raise ModelError(f"{folder}: takes {network.n_channels} channels; to separate takes a network for mono")
 

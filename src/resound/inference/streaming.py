@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resound.dsp.resampling import Conversion, StreamResampler
-from resound.errors import ConfigError, ModelError
+from resound.errors import ConfigError, ModelError, did_you_mean, one_line
 from resound.inference.frames import FrameMaker, FrameStream, GraphFrames
 from resound.inference.offline import MOST_CHANNELS, SAMPLE_RATES
 from resound.inference.pipeline import check_strength
@@ -221,7 +221,11 @@ class _Removal:
 def open_frames(model: str | os.PathLike[str] | FrameMaker) -> FrameMaker:
     """Return what makes a model's frames.  Raises `ModelError` for a model that cannot stream, or is none."""
     if not isinstance(model, str | os.PathLike):
+        if not hasattr(model, "n_sources"):
+            raise ModelError(f"{one_line(model)}: is no model; give {', '.join(SHIPPED)}, or a path")
         return model
+    if not str(model):
+        raise ModelError(f"the model's name is empty; give {', '.join(SHIPPED)}, or a path")
     if is_shipped(model):
         return GraphFrames(file_of(str(model)))
     path = Path(model)
@@ -234,6 +238,11 @@ def open_frames(model: str | os.PathLike[str] | FrameMaker) -> FrameMaker:
         from resound.inference.network_frames import NetworkFrames
 
         return NetworkFrames(path)
+    if not path.exists() and path.suffix.lower() != ".onnx":
+        raise ModelError(
+            f"model {str(model)!r} is not known{did_you_mean(str(model), SHIPPED)}; give {', '.join(SHIPPED)}, an "
+            ".onnx file that 'resound export --streaming' made, or a causal network's folder"
+        )
     return GraphFrames(path)
 
 

@@ -25,6 +25,7 @@ from resound.errors import ConfigError, OutputError, TrainingError
 from resound.judging.summary import Statistics, Summary, paired_difference
 from resound.mixing.cache import open_cache
 from resound.models.network import Network
+from resound.shipped import named
 from resound.training.adapt_output import Heard, faults_of, hear
 from resound.training.config import RunConfig, ValidationConfig, merged
 from resound.training.fit import Check, train
@@ -97,7 +98,7 @@ def run_config(start: Path, material: Material, *, minutes: float, settings: Seq
         "task": "enhance",
         "network": about["name"],
         "config": about["config"],
-        "initial": str(start.absolute()),
+        "initial": named(start.absolute()),
         "data": material.data,
         "validation": {"n_examples": min(N_CHOOSING, material.n_choosing or N_CHOOSING), "data": material.choosing},
         "loss": loss_for(about["name"], material),

@@ -28,6 +28,7 @@ from resound.models import MODELS
 from resound.models.discriminators import PERIODS, Normalisation
 from resound.models.network import NetworkConfig
 from resound.models.presets import load_preset, preset_names
+from resound.shipped import explicit
 from resound.training.expected import ExpectedConfig
 from resound.training.prepared import pairs_of, plan_of
 from resound.training.schedules import AnySchedule, Plateau
@@ -146,6 +147,11 @@ class RunConfig(Settings):
     @field_serializer("doctor")
     def _what_differs(self, doctor: DoctorSettings) -> dict[str, Any]:
         return doctor.model_dump(mode="json", exclude_defaults=True)
+
+    @field_validator("initial", mode="before")
+    @classmethod
+    def _as_it_was_meant(cls, initial: Any) -> Any:
+        return explicit(initial) if isinstance(initial, str) else initial
 
     @field_validator("listen")
     @classmethod
