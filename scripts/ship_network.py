@@ -12,6 +12,7 @@ what it learnt from, and from the table that ``benchmarks/quality.py`` left.
 
 import argparse
 import csv
+import functools
 import hashlib
 import json
 import re
@@ -33,6 +34,9 @@ from resound.shipped import CARD, FOLDER, VERSION, Card
 from resound.training.config import load_run_config
 
 LICENCE = "MIT"
+# What the weights come of.  The validation only chooses among them: say in --told what differs there.
+RECIPE = ("task", "network", "config", "initial", "data", "loss", "adversarial", "optimiser", "schedule", "ema")
+RECIPE_OF_STEPS = ("steps", "batch_size", "accumulate", "precision", "seed", "same_every_epoch")
 UNFIT = re.compile(r"UNVERIFIED|\bNC\b|non-?commercial|^not stated$", re.IGNORECASE)
 
 
@@ -41,12 +45,15 @@ def repositories(credits: Path | None) -> dict[str, str]:
     if credits is None:
         return {}
     with open(credits, newline="", encoding="utf-8") as rows:
-        return {source_of(row["path"]): row["source_repo"] for row in csv.DictReader(rows)}
+        return {str(Path(row["path"]).with_suffix("")): row["source_repo"] for row in csv.DictReader(rows)}
 
 
 def source_of(path: str) -> str:
     """Return the folder of a source, such as speech/librispeech, whatever is below it."""
-    return "/".join(Path(path).parts[:-1][:2])
+    folders = Path(path).parts[:-1]
+    if not folders or Path(path).is_absolute():
+        sys.exit(f"{path}: says no source; the manifest's paths are to be KIND/SOURCE/...")
+    return "/".join(folders[:2])
 
 
 def learnt_from(manifests: list[Path], domains: list[str], credits: dict[str, str]) -> list[dict[str, Any]]:
@@ -60,7 +67,7 @@ def learnt_from(manifests: list[Path], domains: list[str], credits: dict[str, st
             if UNFIT.search(licence):
                 sys.exit(f"{item.path}: licence is {licence!r}; what ships may not learn from it")
             source = source_of(item.path)
-            key = item.domain, source.rpartition("/")[2], licence, credits.get(source)
+            key = item.domain, source.rpartition("/")[2], licence, credits.get(str(Path(item.path).with_suffix("")))
             files[key] += 1
             seconds[key] += item.n_samples / item.sample_rate
     return [
@@ -79,20 +86,19 @@ def learnt_from(manifests: list[Path], domains: list[str], credits: dict[str, st
 
 def domains_heard(config: dict[str, Any]) -> list[str]:
     """Return the domains of recordings that a run's examples are made of, in the order in which they come."""
-    text = yaml.safe_dump(config["data"], sort_keys=False)
-    return [name for name in dict.fromkeys(re.findall(r"<(\w+)\??>", text)) if name in config["corpora"]]
+    names = re.findall(r"<(\w+)\??>", yaml.safe_dump(config["data"], sort_keys=False))
+    return [name for name in dict.fromkeys(names) if name in config["corpora"]]
 
 
 def check_recipe(name: str, settings: list[str], config: dict[str, Any]) -> None:
     """End where the command that the card shall tell would not train as the run did."""
     corpora = sorted({Path(path) for paths in config["corpora"].values() for path in paths})
     wanted = load_run_config(name, settings, corpora=corpora).model_dump(mode="json")
-    for key in ("task", "network", "config", "initial", "data", "validation", "loss", "optimiser", "schedule", "ema"):
-        if wanted[key] != config[key]:
-            sys.exit(f"--settings: {key} would be {wanted[key]}, and the run has {config[key]}; name what differs")
-    for key in ("steps", "batch_size", "accumulate", "precision"):
-        if wanted["training"][key] != config["training"][key]:
-            sys.exit(f"--settings: training.{key} would be {wanted['training'][key]}, not {config['training'][key]}")
+    keys = [(key,) for key in RECIPE] + [("training", key) for key in RECIPE_OF_STEPS]
+    for key in keys:
+        planned, had = (functools.reduce(lambda part, name: part.get(name), key, each) for each in (wanted, config))
+        if planned != had:
+            sys.exit(f"--settings: {'.'.join(key)} would be {planned}, and the run has {had}; name what differs")
 
 
 def figures_of(table: dict[str, Any], name: str) -> dict[str, Any]:

@@ -43,8 +43,8 @@ LAYERS = {
     "losses": {"errors", "config", "dsp", "models"},
     "checkpoint": {"errors", "shipped", "config", "models"},
     "training": {
-        "errors", "config", "dsp", "audio", "corpora", "mixing", "models", "losses", "judging", "checkpoint",
-        "inference", "harvest", "metrics", "doctor",
+        "errors", "shipped", "config", "dsp", "audio", "corpora", "mixing", "models", "losses", "judging",
+        "checkpoint", "inference", "harvest", "metrics", "doctor",
     },
     "export": {"errors", "config", "dsp", "audio", "metrics", "models", "checkpoint", "inference"},
     "__init__": {"inference", "checkpoint", "evaluation"},

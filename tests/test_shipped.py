@@ -167,6 +167,9 @@ DAMAGED = {
     "files of no kind": lambda card: yaml.safe_dump({**card, "files": None}),
     "no limits": lambda card: yaml.safe_dump({key: card[key] for key in card if key != "limits"}),
     "a date": lambda card: yaml.safe_dump({**card, "made": date(2026, 11, 26)}),
+    "ragged figures": lambda card: yaml.safe_dump(
+        {**card, "figures": {"told": "", "columns": ["a", "b"], "rows": [["1"]], "command": ""}}
+    ),
     "version of no kind": lambda card: yaml.safe_dump({**card, "card": "two"}),
 }
 
@@ -218,7 +221,9 @@ def test_a_path_is_a_path(tmp_path, monkeypatch, resound):
     monkeypatch.chdir(tmp_path)
     write_wav(tmp_path / "a.wav", hiss(8000))
     assert "model './voice' is not known" in resound("restore", "a.wav", "--model", "./voice").stderr
-    assert explicit("./voice") == tmp_path / "voice" and explicit("voice") == Path("voice")
+    for word in ("./voice", "voice/"):
+        assert explicit(word) == tmp_path / "voice"
+    assert explicit("voice") == Path("voice") and explicit("a/voice") == Path("a/voice")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +235,9 @@ def test_a_stream_of_no_model_is_told(model, told):
 
 
 def test_a_file_of_its_name_is_pointed_at_it():
-    with pytest.raises(ModelError, match=r"voice.onnx: no such model file; the network that ships is called 'voice'"):
+    with pytest.raises(
+        ModelError, match=r"voice.onnx: no such model file; give 'voice' for the network that ships, or the path"
+    ):
         find_model("voice.onnx")
 
 

@@ -256,6 +256,7 @@ struct Layer {
                                                            b_hh.contiguous()} {
         for (const auto& each : kept) TORCH_CHECK(each.scalar_type() == at::kFloat, "weights must be float32");
         TORCH_CHECK(w_ih.size(0) == 3 * n_hidden && w_hh.size(0) == 3 * n_hidden, "three gates of as many rows");
+        TORCH_CHECK(b_ih.numel() == 3 * n_hidden && b_hh.numel() == 3 * n_hidden, "three gates of biases");
         of_input = kept[0].data_ptr<float>(), of_hidden = kept[1].data_ptr<float>();
         input_bias = kept[2].data_ptr<float>(), hidden_bias = kept[3].data_ptr<float>();
     }
@@ -306,10 +307,18 @@ void check(const at::Tensor& tensor) {
                 "(outer, inner, step, channel) in float32 on the processor");
 }
 
+void check_sizes(const at::Tensor& x, const at::Tensor& y, const Layer& layer, const std::optional<at::Tensor>& h0) {
+    TORCH_CHECK(x.size(3) == layer.n_in && y.size(3) == layer.n_hidden, "channels are not those of the weights");
+    TORCH_CHECK(x.sizes().slice(0, 3) == y.sizes().slice(0, 3), "input and output differ in their sequences or steps");
+    TORCH_CHECK(!h0 || (h0->dim() == 3 && h0->size(0) == x.size(0) && h0->size(1) == x.size(1) &&
+                        h0->size(2) == layer.n_hidden), "the first state is (outer, inner, hidden)");
+}
+
 void forward(const at::Tensor& x, const std::optional<at::Tensor>& h0, const at::Tensor& w_ih, const at::Tensor& w_hh,
              const at::Tensor& b_ih, const at::Tensor& b_hh, const at::Tensor& y, bool reverse) {
     check(x), check(y);
     const Layer layer(w_ih, w_hh, b_ih, b_hh);
+    check_sizes(x, y, layer, h0);
     const Sequences inputs(x), outputs(y);
     const std::optional<Sequences> before = initial(h0);
     const int64_t n_sequences = x.size(0) * x.size(1), n_steps = x.size(2), size = layer.n_hidden * VECTORS;
@@ -351,6 +360,7 @@ std::vector<at::Tensor> backward(const at::Tensor& x, const std::optional<at::Te
                                  bool add) {
     check(x), check(y), check(dy), check(dx);
     const Layer layer(w_ih, w_hh, b_ih, b_hh);
+    check_sizes(x, y, layer, h0), check_sizes(dx, dy, layer, h0);
     const at::Tensor w_ih_t = w_ih.t().contiguous(), w_hh_t = w_hh.t().contiguous();
     const float *to_input = w_ih_t.data_ptr<float>(), *to_hidden = w_hh_t.data_ptr<float>();
     const at::Tensor dh0 = at::empty({x.size(0), x.size(1), layer.n_hidden}, x.options());

@@ -7,7 +7,7 @@ Why: torch's GRU on a processor writes the gates of every frame to memory and re
 of its recurrent matrix frame by frame.  BandRNN's GRUs are small and run over hundreds of sequences: weights and state
 fit into the caches, and gates are sooner computed once more than fetched.
 
-Needs a C++ compiler and ninja.  What is compiled is kept in $FAST_GRU_BUILD, else in the folder for temporary files.
+Needs GCC 12 or clang, and ninja.  What is compiled is kept in $FAST_GRU_BUILD, else where torch keeps its extensions.
 Only the gradient of what is learned is there: no second derivatives.
 """
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -32,7 +31,7 @@ from torch.utils import cpp_extension
 from resound.models import band_rnn
 
 SOURCE = Path(__file__).resolve().parent / "gru.cpp"
-FLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp"]
+FLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp"]  # the second: for this machine alone
 FRAMES, BANDS = 1, 2  # axes of (batch, frame, band, channel)
 PER_DIRECTION = 4  # weights
 
@@ -40,10 +39,11 @@ PER_DIRECTION = 4  # weights
 @functools.cache
 def kernel() -> Any:
     """Return the compiled module, compiled now unless it has been."""
-    folder = Path(os.environ.get("FAST_GRU_BUILD") or Path(tempfile.gettempdir()) / "fast_gru")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = os.environ.get("FAST_GRU_BUILD")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
     return cpp_extension.load(
-        "fast_gru", [str(SOURCE)], extra_cflags=FLAGS, extra_ldflags=["-fopenmp"], build_directory=str(folder)
+        "fast_gru", [str(SOURCE)], extra_cflags=FLAGS, extra_ldflags=["-fopenmp"], build_directory=folder or None
     )
 
 
@@ -138,7 +138,7 @@ def check() -> None:
     """Print the largest difference from torch, as part of the largest value, and times; fail where it is too large."""
     torch.set_num_threads(os.cpu_count() or 1)
     torch.manual_seed(0)
-    worst = 0.0
+    found: list[float] = []
     sizes = [(16, 200, 24, 40, 40, 20), (4, 37, 16, 24, 24, 12), (3, 11, 7, 9, 10, 7)]  # as in training; small; odd
     for n_batch, n_frames, n_bands, n_in, n_time, n_band in sizes:
         over_time, over_bands = nn.GRU(n_in, n_time), nn.GRU(n_in, n_band, batch_first=True, bidirectional=True)
@@ -148,15 +148,15 @@ def check() -> None:
             like = torch.randn(n_batch, n_frames, n_bands, gru.hidden_size * (1 + gru.bidirectional))
             ours, theirs = (learn(each, gru, x, axis, before, like) for each in (recur, by_torch))
             difference = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(ours, theirs, strict=True))
-            worst = max(worst, difference)
+            found.append(difference)
             print(f"{'bands' if axis == BANDS else 'time'} {n_in} to {gru.hidden_size}: difference {difference:.1e}")
             if n_frames < sizes[0][1]:
                 continue
             fast, slow = (seconds(learn, each, gru, x, axis, before, like) for each in (recur, by_torch))
             print(f"  forward and backward {1e3 * fast:.1f} ms, torch {1e3 * slow:.1f} ms: {slow / fast:.2f} times")
-    worst = max(worst, difference_of_block())
-    print(f"largest difference: {worst:.1e}")
-    if not worst < 1e-4:
+    found.append(difference_of_block())
+    print(f"largest difference: {max(found):.1e}")
+    if not all(difference < 1e-4 for difference in found):  # NaN is less than nothing
         raise SystemExit("differs from torch")
 
 

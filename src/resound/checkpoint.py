@@ -23,7 +23,7 @@ from resound.errors import ModelError, OutputError, ResoundError, did_you_mean, 
 from resound.models import MODELS, build
 from resound.models.network import Network
 from resound.models.presets import load_preset, preset_names
-from resound.shipped import folder_of, is_shipped
+from resound.shipped import explicit, folder_of, is_shipped
 
 VERSION = 1
 WEIGHTS, ABOUT = "weights.safetensors", "model.json"
@@ -93,7 +93,9 @@ def found_model(model: str | os.PathLike[str]) -> Path:
     """Return the folder that a caller named.  Raises `ModelError` for what is none, with what to do instead."""
     if not isinstance(model, str | os.PathLike):
         raise ModelError(f"{one_line(model)}: is no model; give the path of a model's folder, or a preset's name")
-    path, name = Path(model), str(model)
+    path, name = explicit(model), os.fspath(model)
+    if not name:
+        raise ModelError("the model's name is empty; give the path of a model's folder, or a preset's name")
     if is_shipped(name):
         return folder_of(name)
     if path.is_dir():

@@ -17,9 +17,9 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from resound.errors import ModelError
 
@@ -83,6 +83,12 @@ class Figures(_Part):
     rows: list[list[str]]
     command: str
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError("rows have other cells than columns")
+        return self
+
 
 class Card(_Part):
     """What is said of a network that ships."""
@@ -110,7 +116,7 @@ def card_of(name: str) -> Card:
         told = yaml.safe_load((FOLDER / name / CARD).read_text(encoding="utf-8"))
         version = told["card"]
         return Card.model_validate(told)
-    except (OSError, ValueError, ValidationError, yaml.YAMLError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError, RecursionError):
         if isinstance(version, int) and version > VERSION:
             raise ModelError(
                 f"model {name!r}: its {CARD} is of version {version}, this resound reads {VERSION}; update resound"
@@ -145,9 +151,10 @@ def named(folder: Path) -> str:
 
 
 def explicit(path: str | os.PathLike[str]) -> Path:
-    """Return a path as it was meant: ``./voice`` is what is here, not what ships, and a `Path` would drop the dot."""
+    """Return a path as it was meant: ``./voice`` and ``voice/`` are what is here, and a `Path` would drop what says so."""
     word = os.fspath(path)
-    return Path(os.path.abspath(word)) if word.startswith(("./", ".\\")) else Path(word)
+    is_path = any(separator in word for separator in (os.sep, os.altsep) if separator)
+    return Path(os.path.abspath(word)) if is_path and len(Path(word).parts) == 1 else Path(word)
 
 
 def folder_of(name: str) -> Path:

@@ -67,6 +67,8 @@ def test_bare_samples_keep_their_delay_where_asked(tiny_stream):  # noqa: F811
         (b"", ("--rate", 8000), "--rate and --channels are in a WAV's header"),
         (b"", ("--raw", "s16le", "--rate", 8000, "--channels", 0), "channels is 0"),
         (b"", ("--raw", "s16le", "--input", "x"), "--raw is for stdin"),
+        (b"", ("--seconds", 3), "--seconds is for live sound"),
+        (b"", ("--keep-delay", "--input", "x"), "--keep-delay is for a pipe"),
     ],
 )
 def test_wrong_input_is_one_line(tiny_stream, data, words, message):  # noqa: F811

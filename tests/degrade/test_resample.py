@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from resound.degrade.chain import Chain, apply_chain_to_pair
 from resound.degrade.resample import pass_through_rate
 from signals import speech_like
 
@@ -31,3 +32,13 @@ def test_the_length_stays(n_samples):
 def test_a_rate_that_is_no_lower_changes_nothing(rate_hz):
     audio = np.random.default_rng(0).standard_normal((1, 500)).astype("f4")
     np.testing.assert_array_equal(pass_through_rate(audio, 44100, rate_hz=rate_hz), audio)
+
+
+@pytest.mark.parametrize("target", ["auto", "same"])
+def test_the_target_keeps_its_band_unless_told_otherwise(target):
+    step = {"resample": {"rate_hz": 8000}} | ({} if target == "auto" else {"target": target})
+    drawn = Chain.model_validate({"steps": [step]}).draw(np.random.default_rng(0))
+    noise = np.random.default_rng(1).standard_normal((1, 48000)).astype("f4")
+    pair = apply_chain_to_pair(noise, 48000, drawn)
+    np.testing.assert_array_equal(pair.degraded, pass_through_rate(noise, 48000, rate_hz=8000))
+    np.testing.assert_array_equal(pair.target, noise if target == "auto" else pair.degraded)

@@ -234,6 +234,26 @@ def test_spectral_l1_is_that_of_one_transform_after_the_other(clean):
     np.testing.assert_allclose(float(losses.spectral_l1(*both, of="magnitude")), by_magnitude, rtol=1e-3)  # the floor
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *(
+            ("compressed_complex", {"complex_share": share, "exponent": e})
+            for share, e in ((0, 0.3), (1, 0.5), (0.4, 1))
+        ),
+        ("over_suppression", {"exponent": 0.6}),
+    ],
+)
+def test_gradients_by_hand_hold_for_all_options_and_what_is_broadcast(name, options):
+    generator = torch.Generator().manual_seed(1)
+    few, many = (torch.randn(2, n, 40, generator=generator, dtype=torch.float64) for n in (1, 3))
+    about = {**SMALL[name], **options, "sample_rate": 8000, "bandwidth_hz": torch.tensor([2500.0, 4000.0])}
+    for estimate, target in ((few, many), (many, few)):
+        assert torch.autograd.gradcheck(
+            lambda x, target=target: FUNCTIONS[name](x, target, **about), estimate.clone().requires_grad_()
+        )
+
+
 def test_compressed_complex_is_that_of_one_transform_after_the_other(clean):
     estimate, target = (x[0, 0, :6000].double() for x in (with_noise(clean, 10), clean))
     e, t = (slow_spectrum(x.numpy(), 512, 128, 512) / math.sqrt(512) for x in (estimate, target))

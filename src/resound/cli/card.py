@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from resound.shipped import Card
+    from resound.shipped import Card, Source
 
 WIDTH = 100
 
@@ -29,10 +29,7 @@ def card_lines(card: Card) -> Iterator[str]:
     yield from table(
         [
             ("", "source", "recordings", "minutes", "licence"),
-            *(
-                (row.domain, row.repository or row.source, f"{row.files:,}", _minutes(row.minutes), row.licence)
-                for row in card.data
-            ),
+            *((row.domain, _source(row), f"{row.files:,}", _minutes(row.minutes), row.licence) for row in card.data),
         ],
         right=(2, 3),
     ).splitlines()
@@ -47,6 +44,10 @@ def card_lines(card: Card) -> Iterator[str]:
     yield from ("", "What it cannot do:")
     for limit in card.limits:
         yield from textwrap.wrap(limit, WIDTH, initial_indent="- ", subsequent_indent="  ")
+
+
+def _source(row: Source) -> str:
+    return row.source if row.repository is None else f"{row.source} ({row.repository})"
 
 
 def _minutes(minutes: float) -> str:

@@ -62,7 +62,7 @@ def show_command(
     from resound.errors import train_extra
     from resound.shipped import card_of, is_shipped
 
-    if is_shipped(name) and not (settings or preset or timed):
+    if not (settings or preset or timed) and is_shipped(name):
         _show_card(card_of(name), as_json)
         return
     with train_extra():
@@ -186,7 +186,7 @@ def _chosen(name: str, preset: str | None, words: Sequence[str]) -> tuple[str, d
         network, config = name, {}
     elif name in preset_names():
         if preset not in (None, name):
-            raise ConfigError(f"{name}: is a preset itself; leave out it or --preset {preset}")
+            raise ConfigError(f"{name}: is a preset itself, and --preset {preset} another; leave one of them out")
         preset, network = name, load_preset(name).network
     else:
         names = [*MODELS, *preset_names()]

@@ -1,7 +1,7 @@
 """A file of a lower sample rate: above half of it nothing at all is left.
 
-A network of 48 kHz is given recordings of every rate.  One that learnt from narrow speech in wide noise alone takes the
-noise by what it finds above the speech, and is lost where there is nothing.
+A network of 48 kHz is given recordings of every rate.  One that learnt from narrow speech in wide noise alone knows the
+noise by what lies above the speech, and takes much less of it where there is nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from resound.degrade.spread import Spread, spread, within
 
 
 def pass_through_rate(audio: Audio, sample_rate: int, *, rate_hz: float) -> Audio:
-    """Return ``audio`` as it is after a file of ``rate_hz``, rounded; one of no lower rate changes nothing."""
+    """Return ``audio`` ``(channel, time)`` as it is after a file of ``rate_hz``, rounded; one of no lower rate changes nothing."""
     rate, n_samples = round(rate_hz), audio.shape[1]
     if rate >= sample_rate:
         return audio.copy()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # it loads all that measures old recordings
 
 COMPARED_SECONDS = 6.0  # of a pair, where the clean side is loudest
 GROUP = 8  # pairs that one process takes at a time, and compares with each other
+NARROW = 0.6  # of half the rate: clean sides that end below it hold nothing in the upper part of the band
 ABOVE = 1.25  # times the clean side's bandwidth, from where on nothing of it is left
 FLOOR_CHANGE = 2.0  # in power, between the floors of both sides, which need not be the same samples
 N_UNRELATED = 2  # pairs put together wrongly, for each true one
@@ -241,19 +242,20 @@ def compare(clean: Audio, degraded: Audio, rates: tuple[int, int]) -> Compared:
 
 
 def above_band_db(clean: Audio, degraded: Audio, sample_rate: int) -> float | None:
-    """Return what a degraded sound ``(channel, time)`` has above the clean one's band, against all of it, in dB.
+    """Return what a degraded sound has above the clean one's band, against all of it, in dB; -150 for nothing.
 
-    What the clean one has there itself, its floor, is taken off.  None where that fills the band, or one is silent.
+    Both are ``(channel, time)`` of one rate.  What the clean one has there itself, its floor, is taken off.  None where
+    that reaches beyond `NARROW` of half the rate, or one is silent.
     """
-    edge_hz = ABOVE * bandwidth_hz(clean, sample_rate)
-    if not 0 < edge_hz < sample_rate / 2:
+    width_hz = bandwidth_hz(clean, sample_rate)
+    if not 0 < width_hz < NARROW * sample_rate / 2:
         return None
     n_samples = min(clean.shape[1], degraded.shape[1])
     window = scipy.signal.windows.hann(n_samples, sym=False)
-    first = math.ceil(edge_hz / sample_rate * n_samples)
+    first = math.ceil(ABOVE * width_hz / sample_rate * n_samples)
     above, whole = [], 0.0
     for side in (clean, degraded):
-        powers = np.square(np.abs(scipy.fft.rfft(side[:, :n_samples].mean(axis=0, dtype=np.float64) * window)))
+        powers = np.square(np.abs(scipy.fft.rfft(side[:, :n_samples].astype(np.float64) * window))).sum(axis=0)
         above.append(float(powers[first:].sum()))
         whole = float(powers.sum())
     added = max(0.0, above[1] - FLOOR_CHANGE * above[0])

@@ -200,7 +200,7 @@ def given_away(evidence: DataEvidence, thresholds: Thresholds) -> Found:
     """DATA21: most clean sides end early, and the noise of nearly all of those goes on above."""
     limits = thresholds.data
     narrow = [pair.above_db for pair in evidence.compared if pair.above_db is not None]
-    if len(narrow) <= len(evidence.compared) / 2:
+    if len(narrow) <= len(evidence.compared) / 2 or len(narrow) < limits.least_narrow:
         return None
     n_open = sum(above_db > limits.above_db for above_db in narrow)
     if n_open <= limits.open_share * len(narrow):

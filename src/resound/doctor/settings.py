@@ -44,8 +44,11 @@ class DataThresholds(_Settings):
     dc_level: float = 0.005  # of full scale
     dc_share: float = 0.02  # of the files
     bandwidth_share: float = 0.6  # of half the sample rate that most files must fill
-    above_db: float = -95.0  # of a degraded side above its clean side's band, from which on there is something
-    open_share: float = 0.75  # of the pairs with a narrow clean side that may be so, where most clean sides are narrow
+    above_db: float = (
+        -95.0
+    )  # of a degraded side above its clean side's band, against all of it, from which on there is something
+    open_share: float = 0.85  # of the pairs with a narrow clean side that may be so, where most clean sides are narrow
+    least_narrow: int = 8  # pairs with a narrow clean side, to judge by
     pause_snr_db: float = 20.0  # of the clean files' median
     pause_share: float = 0.1  # of the clean files that must have pauses to be judged by them
     # Of a training's set.

@@ -252,7 +252,7 @@ class _Maker:
                 FileFacts(Path(name), side, None, example.sample_rate, audio.shape[1], len(audio))
                 for side, audio in (("clean", clean), ("degraded", example.degraded))
             ]
-            above_db = above_band_db(clean, example.degraded, example.sample_rate)
+            above_db = above_band_db(clean, example.degraded[: len(clean)], example.sample_rate)
             pairs.append(PairFacts(name, facts[0], facts[1], *found.facts, asked, above_db))
             sides.append(found)
             if is_sum:

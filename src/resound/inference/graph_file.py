@@ -72,9 +72,9 @@ class GraphFile:
         import onnxruntime
 
         if not os.path.isfile(path):
-            ships = path.suffix == ".onnx" and path.stem in SHIPPED
-            hint = f"; the network that ships is called {path.stem!r}" if ships else ""
-            raise ModelError(f"{path}: no such model file{hint}; give the path of an .onnx file")
+            ships = str(path) == f"{path.stem}.onnx" and path.stem in SHIPPED
+            hint = f" {path.stem!r} for the network that ships, or" if ships else ""
+            raise ModelError(f"{path}: no such model file; give{hint} the path of an .onnx file")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # files are what runs in parallel, see --jobs
         options.log_severity_level = 4

@@ -1,8 +1,7 @@
 """Losses on spectra whose magnitudes are compressed, so that what is quiet counts: ``(batch, ..., time)`` -> ``(batch,
 ...)``.
 
-Their gradient is written by hand.  Of a network whose step takes a second on a processor, that of torch's took a
-quarter: powers of numbers are slow, and each was raised once more on the way back.
+Their gradient is written by hand: powers of numbers are slow, and torch raises each once more on the way back.
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ def compressed_complex(
 ) -> Tensor:
     """Return the mean squared error of compressed magnitudes, and ``complex_share`` of it with their phases.
 
-    Braun & Tashev 2021 (arXiv 2009.12286); the compression is Ephrat et al.'s (2018, arXiv 1804.03619).
+    Braun & Tashev 2021 (arXiv 2009.12286); the compression is Ephrat et al.'s (2018, arXiv 1804.03619).  The target
+    gets no gradient, and there is no second derivative.
     """
     estimate, target, bandwidth_hz = heard(estimate, target, sample_rate, bandwidth_hz, is_filtered)
     ours, theirs = _spectra(estimate, target, n_fft, hop)
@@ -53,7 +53,7 @@ def over_suppression(
     """Return the mean squared error of compressed magnitudes where the estimate's is below the target's, else 0.
 
     That is the part which Wang et al. 2020 (VoiceFilter-Lite, arXiv 2009.04323) weigh more.  Alone it is
-    content with anything loud: add it to another loss.
+    content with anything loud: add it to another loss.  The target gets no gradient, and there is no second derivative.
     """
     estimate, target, bandwidth_hz = heard(estimate, target, sample_rate, bandwidth_hz, is_filtered)
     ours, theirs = _spectra(estimate, target, n_fft, hop)
@@ -69,7 +69,7 @@ def _spectra(estimate: Tensor, target: Tensor, n_fft: int, hop: int) -> tuple[Te
 
 
 class _Error(torch.autograd.Function):
-    """The error of each bin.  With p = |S|² + floor, m = p^(e/2), q = m / √p, and those of the target T:
+    """The error of each bin of two complex spectra ``(batch, ..., freq, frame)``.  With p = |S|² + floor, m = p^(e/2), q = m / √p, and those of the target T:
 
     (1 - c) (m - m')² + c |q S - q' T|².  By S, with D = q S - q' T, that is twice
 
@@ -105,7 +105,7 @@ class _Error(torch.autograd.Function):
 
 
 class _Missing(torch.autograd.Function):
-    """The error of each bin: max(m' - m, 0)², with the letters of `_Error`; by S -2 e max(m' - m, 0) q / √p S."""
+    """The error of each bin as in `_Error`: max(m' - m, 0)², with the letters of `_Error`; by S -2 e max(m' - m, 0) q / √p S."""
 
     @staticmethod
     def forward(ctx: Any, ours: Tensor, theirs: Tensor, exponent: float) -> Tensor:
@@ -137,7 +137,10 @@ def _raised(powers: Tensor, exponent: float) -> Tensor:
 def _parts(spectrum: Tensor) -> tuple[Tensor, Tensor]:
     """Return real and imaginary parts, each on its own in memory."""
     real, imaginary = torch.view_as_real(spectrum.detach()).unbind(dim=-1)
-    return real.contiguous(), imaginary.contiguous()
+    return (
+        real.clone(memory_format=torch.contiguous_format),
+        imaginary.clone(memory_format=torch.contiguous_format),
+    )
 
 
 def _scaled(spectrum: Tensor, factor: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from resound.checkpoint import found_model, read_about
+from resound.checkpoint import found_model, model_folder, read_about
 from resound.doctor.catalogue import run_checks
 from resound.doctor.finding import Finding
 from resound.doctor.plan_evidence import NetworkFacts, PlanEvidence
@@ -84,7 +84,9 @@ def network_facts(config: RunConfig, network: Network) -> NetworkFacts:
         stride_samples=own.stride if isinstance(own, ConvTasNetConfig) else None,
         preset_sample_rate=usual.get("sample_rate"),
         preset_window_samples=usual.get("filter_samples" if is_encoder else "n_fft"),
-        initial_sample_rate=read_about(found_model(config.initial)).get("sample_rate") if config.initial else None,
+        initial_sample_rate=read_about(model_folder(found_model(config.initial))).get("sample_rate")
+        if config.initial
+        else None,
     )
 
 
