@@ -50,7 +50,7 @@ def test_sources_are_summed_up_by_licence_with_credit(ship, tmp_path):
             "repository": "her/music",
         },
     ]
-    with pytest.raises(SystemExit, match="rir/c/5.wav: licence is 'UNVERIFIED: who knows'"):
+    with pytest.raises(SystemExit, match=r"rir/c/5.wav: licence is 'UNVERIFIED: who knows'"):
         ship.learnt_from([path], ["speech", "room"], {})
 
 

@@ -151,7 +151,7 @@ def named(folder: Path) -> str:
 
 
 def explicit(path: str | os.PathLike[str]) -> Path:
-    """Return a path as it was meant: ``./voice`` and ``voice/`` are what is here, and a `Path` would drop what says so."""
+    """Return a path as it was meant: ``./voice`` and ``voice/`` are what is here, where a `Path` drops what says so."""
     word = os.fspath(path)
     is_path = any(separator in word for separator in (os.sep, os.altsep) if separator)
     return Path(os.path.abspath(word)) if is_path and len(Path(word).parts) == 1 else Path(word)

@@ -17,7 +17,10 @@ from resound.degrade.spread import Spread, spread, within
 
 
 def pass_through_rate(audio: Audio, sample_rate: int, *, rate_hz: float) -> Audio:
-    """Return ``audio`` ``(channel, time)`` as it is after a file of ``rate_hz``, rounded; one of no lower rate changes nothing."""
+    """Return ``audio`` ``(channel, time)`` as it is after a file of ``rate_hz``, rounded.
+
+    One of no lower rate changes nothing.
+    """
     rate, n_samples = round(rate_hz), audio.shape[1]
     if rate >= sample_rate:
         return audio.copy()

@@ -69,7 +69,9 @@ def _spectra(estimate: Tensor, target: Tensor, n_fft: int, hop: int) -> tuple[Te
 
 
 class _Error(torch.autograd.Function):
-    """The error of each bin of two complex spectra ``(batch, ..., freq, frame)``.  With p = |S|² + floor, m = p^(e/2), q = m / √p, and those of the target T:
+    """The error of each bin of two complex spectra ``(batch, ..., freq, frame)``.
+
+    With p = |S|² + floor, m = p^(e/2), q = m / √p, and those of the target T:
 
     (1 - c) (m - m')² + c |q S - q' T|².  By S, with D = q S - q' T, that is twice
 
@@ -105,7 +107,7 @@ class _Error(torch.autograd.Function):
 
 
 class _Missing(torch.autograd.Function):
-    """The error of each bin as in `_Error`: max(m' - m, 0)², with the letters of `_Error`; by S -2 e max(m' - m, 0) q / √p S."""
+    """The error of each bin, with the letters of `_Error`: max(m' - m, 0)²; by S, -2 e max(m' - m, 0) q / √p S."""
 
     @staticmethod
     def forward(ctx: Any, ours: Tensor, theirs: Tensor, exponent: float) -> Tensor:
