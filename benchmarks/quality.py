@@ -5,7 +5,8 @@ what can be told apart.  Sets are made of the ``valid`` split: its speakers, noi
 
 - ``voice``: speech with one noise at -5, 0, 5, 10 or 15 dB; 4 s, 16 kHz.
 - ``film``: speech, music and effects through the film, record and tape chains; 6 s, 48 kHz.  What a medium does to the
-  sound itself (its band, its speed) is on the reference too: judged is the noise that was taken away.
+  sound itself (its band, its speed) is on the reference too: judged is the noise that was taken away.  Effects are
+  those of the noises that stand out of their own floor (scripts/list_effects.py): rain cannot be told from hiss.
 
 In brackets the 95 % interval of the mean.  "Time" is what a second of sound takes one core, of a minute of it at 48
 kHz, the median of three.
@@ -56,8 +57,8 @@ DIGITS = {"pesq": 2, "stoi": 3, "dnsmos_ovr": 2, "mrstft": 3}  # of a metric; el
 Table = dict[str, list[Any]]
 
 
-def mix_of(task: str, manifest: str) -> dict[str, Any]:
-    """Return the settings of `resound prepare` for a set."""
+def mix_of(task: str, manifest: str, effects: str) -> dict[str, Any]:
+    """Return the settings of `resound prepare` for a set, by manifests."""
     usual = {"split": "valid", "seed": 2026, "level_dbfs": [-35, -20]}
     if task == "voice":
         noise = {"bank": manifest, "snr_db": {"one_of": [-5, 0, 5, 10, 15]}}
@@ -66,7 +67,7 @@ def mix_of(task: str, manifest: str) -> dict[str, Any]:
     clean = [
         {"corpus": manifest, "domain": "speech", "share": 0.4},
         {"corpus": manifest, "domain": "music", "share": 0.3},
-        {"corpus": manifest, "domain": "noise", "share": 0.3},  # single events and places: what a film's sound has
+        {"corpus": effects, "domain": "effects", "share": 0.3},
     ]
     chain = [{"one_of": [{"chain": name} for name in MEDIA]}]
     preset = yaml.safe_load((resources.files("resound") / "presets/models/film.yaml").read_text(encoding="utf-8"))
@@ -79,8 +80,11 @@ def mix_of(task: str, manifest: str) -> dict[str, Any]:
 def prepare(task: str, manifest: Path, folder: Path, count: int) -> None:
     """Write the set, unless it is there."""
     folder.mkdir(parents=True, exist_ok=True)
+    effects = folder.resolve() / "effects.jsonl"
+    if task == "film" and not effects.exists():
+        run_script("list_effects.py", manifest, "-o", effects)
     config = folder / "mix.yaml"
-    config.write_text(yaml.safe_dump(mix_of(task, str(manifest.resolve()))), encoding="utf-8")
+    config.write_text(yaml.safe_dump(mix_of(task, str(manifest.resolve()), str(effects))), encoding="utf-8")
     run("prepare", config, "-o", folder / "set", "--count", count, "--format", "wav")
     with open(folder / "set" / "examples.jsonl", encoding="utf-8") as lines:
         examples = [json.loads(line) for line in lines]
@@ -94,9 +98,18 @@ def prepare(task: str, manifest: Path, folder: Path, count: int) -> None:
 
 def run(*words: object) -> None:
     """Run a command of resound; end where it fails."""
-    command = [sys.executable, "-m", "resound.cli.main", *map(str, words)]
-    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
-        sys.exit(f"resound {' '.join(map(str, words))}: failed")
+    _run("resound", [sys.executable, "-m", "resound.cli.main"], words)
+
+
+def run_script(name: str, *words: object) -> None:
+    """Run one of the repository's scripts; end where it fails."""
+    _run(name, [sys.executable, str(Path(__file__).resolve().parent.parent / "scripts" / name)], words)
+
+
+def _run(name: str, command: list[str], words: tuple[object, ...]) -> None:
+    given = [str(word) for word in words]
+    if subprocess.run([*command, *given], stdout=subprocess.DEVNULL, check=False).returncode:
+        sys.exit(f"{name} {' '.join(given)}: failed")
 
 
 def systems(task: str, models: Mapping[str, str]) -> dict[str, Method]:

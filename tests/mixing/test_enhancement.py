@@ -57,6 +57,11 @@ def test_each_example_carries_the_bandwidth_of_its_kind(speech_corpus, music_cor
     }
 
 
+def test_losses_may_hear_the_whole_band_whatever_a_recording_fills(music_corpus):
+    stream = Enhancement(settings([{"corpus": music_corpus}], sample_rate=16000, whole_band=True))
+    assert {item.bandwidth_hz for item in in_order(stream, 0, range(4))} == {8000.0}
+
+
 def test_all_of_the_material_is_used_before_any_is_used_again(speech_corpus):
     stream = Enhancement(settings([{"corpus": speech_corpus}], n_examples=24))
     files = Counter(item.recipe["clean"]["file"] for item in in_order(stream, 0, range(24)))

@@ -128,6 +128,7 @@ class EnhancementConfig(Common):
     clean: Annotated[tuple[Material, ...], BeforeValidator(_listed)]
     chain: ChainField
     same_on_target: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # steps that the clean target gets too
+    whole_band: bool = False  # losses hear what is above a recording's own band too: noise there is to go
 
 
 class SeparationConfig(Common):

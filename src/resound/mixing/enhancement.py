@@ -62,12 +62,14 @@ class Enhancement:
         )
         pair = apply_chain_to_pair(excerpt.audio, config.sample_rate, drawn)
         sides, done = finish(Sides(pair.degraded, pair.target), config, augmentations, rng)
-        bandwidth_hz = pool.bandwidth_hz(recording, measure=config.measure_bandwidth)
+        bandwidth_hz = config.sample_rate / 2
+        if not config.whole_band:
+            bandwidth_hz = min(bandwidth_hz, pool.bandwidth_hz(recording, measure=config.measure_bandwidth))
         return Example(
             degraded=sides.degraded,
             clean=sides.clean,
             sample_rate=config.sample_rate,
-            bandwidth_hz=min(bandwidth_hz, config.sample_rate / 2),
+            bandwidth_hz=bandwidth_hz,
             domain=pool.domains[recording],
             recipe=recipe | {"clean": excerpt.place, "chain": drawn} | done,
         )
