@@ -165,7 +165,7 @@ def late(case: Case) -> str:
     for number, recording in zip(range(N_LATE), case.speech(4.0, LATE_RATE), strict=False):
         clean = case.crop(recording, 3.0, LATE_RATE)
         noisy = case.noisy(clean, float(case.rng.uniform(15, 30)))
-        denoised = resound.restore(noisy, LATE_RATE)
+        denoised = resound.restore(noisy, LATE_RATE, "classic")
         case.write_pair(number, clean, np.concatenate([np.zeros(LATE_SAMPLES), denoised])[: len(clean)], LATE_RATE)
     return asked(case, "doctor data --clean clean --degraded degraded")
 

@@ -100,8 +100,8 @@ def read_mono(path: Path) -> tuple[NDArray, int]:
     return samples.mean(axis=0), sample_rate
 
 
-def resound_default(samples: NDArray, sample_rate: int) -> NDArray:
-    """Restore with the defaults of resound."""
+def resound_classic(samples: NDArray, sample_rate: int) -> NDArray:
+    """Restore by the classic chain with its defaults."""
     return resound_method("classic")(samples, sample_rate)
 
 

@@ -81,7 +81,8 @@ def write_video(path: Path, minutes: float) -> None:
 def peak_of(source: Path, output: Path) -> tuple[float, float]:
     """Return the peak memory of restoring a file in MB, and the seconds it took."""
     command = [sys.executable, "-c", "from resound.cli.main import main; main()"]
-    command += ["restore", str(source), "-o", str(output), "--removed", str(output.with_name("removed.wav"))]
+    command += ["restore", str(source), "--model", "classic", "-o", str(output)]
+    command += ["--removed", str(output.with_name("removed.wav"))]
     measured = subprocess.run([sys.executable, "-c", MEASURE, *command], check=True, capture_output=True, text=True)
     status, largest, seconds = measured.stdout.split()
     if status != "0":

@@ -4,7 +4,7 @@ Three tables:
 
 - ``pairs``: published noisy speech with its clean original (VoiceBank+DEMAND, 37 utterances, 16 kHz);
 - ``film``: clean speech and music, spoiled here with what optical film sound suffers from (`film_noise`), seeded;
-- ``clean``: clean speech and music through the default, which should leave them alone.
+- ``clean``: clean speech and music through the chain, which should leave them alone.
 
 SI-SDR: higher is better.  LSD, log-spectral distance: lower is better.  Level: how much quieter the wanted sound became
 where it is active; 0 is best.  "worse": items whose SI-SDR fell below that of the untreated recording.  Time: seconds
@@ -32,7 +32,7 @@ from common import (
     parser_for,
     print_table,
     read_mono,
-    resound_default,
+    resound_classic,
     timed,
 )  # keeps numpy to one thread: first
 
@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 
 FILM_SECONDS = 20.0
 UNTREATED = "untreated"
-OURS = "resound, default"
+OURS = "resound, classic"
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def clean_items(data: Path) -> Iterator[Item]:
 def judge(item: Item) -> list[Score]:
     """Return the scores of all methods on one item; clean material goes through ours alone."""
     degraded, clean, sample_rate = item.load()
-    methods = {OURS: resound_default} | ({} if item.table == "clean" else competitors())
+    methods = {OURS: resound_classic} | ({} if item.table == "clean" else competitors())
     length = len(clean) / sample_rate
     head = (item.table, item.group, item.name)
     scores = [] if item.table == "clean" else [Score(*head, UNTREATED, *score(degraded, clean, sample_rate), 0, length)]
@@ -248,7 +248,7 @@ def compare(scores: list[Score], title: str) -> None:
 
 def promise(scores: list[Score]) -> None:
     """Print what the default did to clean material, and the files where it did too much."""
-    print("### Clean material through the default\n")
+    print("### Clean material through the classic chain\n")
     rows = []
     for group in [*sorted({s.group for s in scores}), "all"]:
         own = [s for s in scores if group in (s.group, "all")]

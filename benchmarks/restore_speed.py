@@ -26,7 +26,7 @@ from common import (
     parser_for,
     print_table,
     processor_seconds,
-    resound_default,
+    resound_classic,
 )  # keeps numpy to one thread: first
 
 # isort: split
@@ -79,7 +79,9 @@ def show_chain(seconds: float, runs: int) -> None:
         whole = ClassicConfig()
         configs = {"chain": whole} | {name: whole.with_stages(only=[name]) for name in whole.order}
         works = {
-            name: lambda config=config, sound=sound, rate=sample_rate: resound.restore(sound, rate, config=config)
+            name: lambda config=config, sound=sound, rate=sample_rate: resound.restore(
+                sound, rate, "classic", config=config
+            )
             for name, config in configs.items()
         }
         times = median_times(works, runs)
@@ -94,7 +96,7 @@ def show_beside(seconds: float, runs: int) -> None:
 
     sound, sample_rate = worn_sound(seconds, 48_000)[0], 48_000
     methods = {
-        "resound, whole chain": resound_default,
+        "resound, whole chain": resound_classic,
         "noisereduce, stationary": noisereduce_method(stationary=True),
         "noisereduce, non-stationary": noisereduce_method(stationary=False),
     }
@@ -130,7 +132,8 @@ def show_jobs(seconds: float, n_files: int, runs: int) -> None:
             soundfile.write(folder / f"{number}.wav", sound.T, 48_000, subtype="PCM_16")
 
         def restore(jobs: int) -> None:
-            command = [*RESOUND, "restore", str(folder), "-o", f"{name}/out{jobs}", "--jobs", str(jobs), "--overwrite"]
+            command = [*RESOUND, "restore", str(folder), "--model", "classic", "-o", f"{name}/out{jobs}"]
+            command += ["--jobs", str(jobs), "--overwrite"]
             subprocess.run(command, check=True, capture_output=True)
 
         times = median_times({"1": lambda: restore(1), "2": lambda: restore(2)}, runs, time.perf_counter)

@@ -104,7 +104,7 @@ def check_recipe(name: str, settings: list[str], config: dict[str, Any]) -> None
 def figures_of(table: dict[str, Any], name: str) -> dict[str, Any]:
     """Return what ``benchmarks/quality.py`` found, as the card has it."""
     return {
-        "told": f"{table['count']} recordings of speakers and noises that it never heard; in brackets the 95 % "
+        "told": f"{table['count']} recordings, none of which it ever heard; in brackets the 95 % "
         "interval of the mean; time is seconds for a second of sound on one core",
         "columns": table["columns"],
         "rows": table["rows"],
@@ -119,6 +119,7 @@ def main() -> None:
     parser.add_argument("name", help="what it is called: a preset, too")
     parser.add_argument("--told", required=True, help="how it was trained, in words")
     parser.add_argument("--settings", nargs="*", default=[], metavar="KEY=VALUE", help="what differs from the preset")
+    parser.add_argument("--corpus", nargs="+", default=["data.jsonl"], help="what the command calls the manifests")
     parser.add_argument("--credits", type=Path, help="CSV with path and source_repo of the recordings")
     parser.add_argument("--figures", type=Path, help="the table of benchmarks/quality.py, of these weights")
     arguments = parser.parse_args()
@@ -130,6 +131,9 @@ def main() -> None:
     check_recipe(name, arguments.settings, config)
     domains = domains_heard(config)
     manifests = sorted({Path(path) for domain in domains for path in config["corpora"][domain]})
+    if len(arguments.corpus) != len(manifests):
+        sys.exit(f"--corpus: {len(arguments.corpus)} names for {', '.join(map(str, manifests))}; give each its name")
+    corpora = [f"--corpus {each}" for each in arguments.corpus]
     data = learnt_from(manifests, domains, repositories(arguments.credits))
 
     network, told = load(arguments.run), read_about(model_folder(arguments.run))
@@ -162,7 +166,7 @@ def main() -> None:
             "data": data,
             "training": {
                 "told": arguments.told,
-                "command": " ".join(["resound train", name, "--corpus data.jsonl", *arguments.settings]),
+                "command": " ".join(["resound train", name, *corpora, *arguments.settings]),
             },
             "figures": figures,
             "limits": before["limits"],
