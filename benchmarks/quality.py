@@ -87,7 +87,7 @@ def prepare(task: str, manifest: Path, folder: Path, count: int) -> None:
     """Write the set, unless it is there."""
     folder.mkdir(parents=True, exist_ok=True)
     effects = folder.resolve() / "effects.jsonl"
-    if task == "film" and not effects.exists():
+    if task == "film":
         run_script("list_effects.py", manifest, "-o", effects)
     config = folder / "mix.yaml"
     config.write_text(yaml.safe_dump(mix_of(task, str(manifest.resolve()), str(effects))), encoding="utf-8")
@@ -100,7 +100,7 @@ def prepare(task: str, manifest: Path, folder: Path, count: int) -> None:
         for example in examples:
             name = Path(example["files"]["degraded"]["path"]).stem
             last = example["recipe"]["chain"][-1].get("band_limit", {})
-            is_closed = (last.get("low_hz") or 0) >= CLOSING["low_hz"][0]
+            is_closed = (last.get("low_hz") or 0) >= CLOSING["low_hz"][0]  # the media's own last ones are below it
             writer.writerow((name, example.get("asked_snr_db"), example["domain"], "closed" if is_closed else "open"))
 
 

@@ -4,18 +4,20 @@ There is no clean original, so what is measured is (`resound.metrics.noise_and_a
 noise in pauses fell, and by how many the active level moved once the noise power is subtracted.  Recordings without
 half a second of pause say so.  And how much speech is in what was removed: its STOI against the output, which holds the
 speech.  The criterion: on film and disc recordings with pauses, noise falls by at least 6 dB and the active level moves
-by less than 1 dB; ``--strict``: 10 dB, 0.5 dB, and a STOI below 0.3.
+by less than 1 dB; ``--strict``: 10 dB, 0.5 dB, and a STOI below 0.3.  Needs the extra `eval`.
 
 Then one recording becomes the sound of two videos, drawn here (mp4 with AAC, mkv with FLAC), which are restored; told
 is whether picture packets and their times are the same bytes, and the sound as long as it was.
 
     python benchmarks/restore_vintage.py --data ../shared/data --output restored_vintage --picture
-    python benchmarks/restore_vintage.py --data ../shared/data --model film --strict
+    python benchmarks/restore_vintage.py --data ../shared/data --model film.onnx --strict
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import sys
 import tempfile
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -47,7 +49,7 @@ class Finding:
     hum_hz: float | None
     hum_removed_db: float | None
     loudness_change_db: float | None
-    removed_stoi: float  # of what was removed against what came out; NaN where nothing was
+    removed_stoi: float  # of what was removed against what came out; NaN where nothing was, or too little to judge
     wanted: tuple[float, float, float]
 
     @property
@@ -56,7 +58,7 @@ class Finding:
         if self.fall_db is None or self.change_db is None:
             return None
         least_fall_db, most_change_db, most_stoi = self.wanted
-        is_voice_left = not self.removed_stoi >= most_stoi  # NaN: nothing was removed
+        is_voice_left = not self.removed_stoi >= most_stoi  # NaN: no voice that could be judged
         return self.fall_db >= least_fall_db and abs(self.change_db) < most_change_db and is_voice_left
 
 
@@ -279,10 +281,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="folder for the results (default: a temporary one)")
     parser.add_argument("--picture", action="store_true", help="also draw the spectrograms of each into --output")
     parser.add_argument("--model", default="auto", help="what restores (auto)")
-    parser.add_argument("--strict", action="store_true", help="the stricter criterion, which the shipped networks have")
+    parser.add_argument("--strict", action="store_true", help="10 dB, 0.5 dB, and a STOI below 0.3")
     arguments = parser.parse_args()
     chosen = {"model": arguments.model, "wanted": STRICT if arguments.strict else USUAL}
+    if importlib.util.find_spec("pystoi") is None:
+        sys.exit("pystoi is not installed; pip install '.[eval]'")
     paths = sorted(need_folder(arguments.data / "vintage").rglob("*.flac"))
+    if not paths:
+        sys.exit(f"{arguments.data / 'vintage'}: holds no .flac; give the folder of recordings with --data")
     with tempfile.TemporaryDirectory() if arguments.output is None else nullcontext(arguments.output) as folder:
         findings = []
         for path in paths:

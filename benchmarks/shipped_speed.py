@@ -24,7 +24,7 @@ from common import (
 import numpy as np
 from numpy.typing import NDArray
 
-from resound.shipped import SHIPPED
+from resound.shipped import SHIPPED, file_of
 
 RATE, SECONDS, RUNS = 48000, 60, 5
 
@@ -32,14 +32,14 @@ RATE, SECONDS, RUNS = 48000, 60, 5
 def stream_method(model: str, block_samples: int | None) -> Method:
     """Return a stream of blocks, or the network over half seconds."""
 
-    def run(samples: NDArray, sample_rate: int) -> NDArray:
-        from resound.inference.frames import GraphFrames
-        from resound.inference.frames_restorer import AT_ONCE_SECONDS
-        from resound.inference.streaming import Stream
-        from resound.shipped import file_of
+    from resound.inference.frames import GraphFrames
+    from resound.inference.frames_restorer import AT_ONCE_SECONDS
+    from resound.inference.streaming import Stream
 
-        frames = GraphFrames(file_of(model), at_once_seconds=AT_ONCE_SECONDS if block_samples is None else 0.0)
-        size = block_samples or frames.frame_samples
+    frames = GraphFrames(file_of(model), at_once_seconds=AT_ONCE_SECONDS if block_samples is None else 0.0)
+    size = block_samples or frames.frame_samples
+
+    def run(samples: NDArray, sample_rate: int) -> NDArray:
         stream = Stream(frames, sample_rate=sample_rate, channels=1, block_samples=size)
         whole = samples[: len(samples) // size * size]
         return np.concatenate([stream.process(block) for block in whole.reshape(-1, size)])

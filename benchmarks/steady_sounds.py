@@ -1,8 +1,8 @@
 """What a network for films takes of sounds that are meant: rain, wind and machines, which resemble a medium's noise.
 
 The noises of a manifest, as they are, by how far they stand above their own floor (`scripts/list_effects.py`): those of
-12 dB and more are effects, and of them only split ``valid`` is tried, for the network learnt from the others.  Told is
-how much quieter they come out, in the median and where most is taken.
+12 dB and more are effects, and of them those of split ``train`` are left out, for the network learnt from them.  Told
+is how much quieter they come out, in the median and where most is taken.
 
     resound corpus scan ../shared/data -o data.jsonl
     python benchmarks/steady_sounds.py data.jsonl --model film.onnx
@@ -39,10 +39,10 @@ def main() -> None:
         if recording.domain != "noise":
             continue
         samples, sample_rate = read_mono(manifest.path_of(recording))
-        above_db = above_floor_db(samples, sample_rate)
-        if not is_tried(recording, above_db):
-            continue
         part = samples[: SECONDS * sample_rate]
+        above_db = above_floor_db(samples, sample_rate)
+        if not is_tried(recording, above_db) or not part.any():
+            continue
         taken_db = 10 * np.log10(np.mean(part**2) / max(np.mean(restore(part, sample_rate) ** 2), 1e-20))
         found.setdefault(int(np.searchsorted(EDGES_DB, above_db, "right")), []).append((taken_db, recording.path))
     rows = []
@@ -61,7 +61,7 @@ def main() -> None:
 
 def is_tried(recording: Recording, above_db: float) -> bool:
     """Tell whether no network can have learnt from a sound: it is steady, or of another split."""
-    return not np.isnan(above_db) and (above_db < ABOVE_FLOOR_DB or recording.split == "valid")
+    return not np.isnan(above_db) and (above_db < ABOVE_FLOOR_DB or recording.split != "train")
 
 
 if __name__ == "__main__":

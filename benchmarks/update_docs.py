@@ -228,6 +228,8 @@ def measured_text(name: str, data: Path) -> str:
     command = [sys.executable, str(ROOT / "benchmarks" / SCRIPTS[name])]
     if name in ("quality", "vintage", "mixtures", "pairs") or (name == "parity" and data != DEFAULT_DATA):
         command += ["--data", str(data)]  # the cases of parity have a place of their own
+    if name == "vintage":
+        command += ["--model", "classic"]
     if name == "mixing":
         command += ["--memory-examples", "10000"]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()

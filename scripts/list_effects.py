@@ -68,6 +68,8 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         manifest = read_manifest(arguments.manifest)
+        if arguments.output.resolve() == arguments.manifest.resolve():
+            raise InputError(f"{arguments.output}: is the manifest itself, which stays; give another name with -o")
         effects = effects_of(manifest, arguments.above_floor_db)
         n_noises = sum(recording.domain == "noise" for recording in manifest.recordings)
         if not effects.recordings:

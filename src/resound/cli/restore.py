@@ -28,7 +28,7 @@ def command(
         float | None,
         typer.Option(
             metavar="DB",
-            help="Never lower the noise by more. Clicks and hum are repaired in full. Default 12 for classic.",
+            help="Never lower the noise by more; of a network, all it removes. Default: 12 for classic, else none.",
         ),
     ] = None,
     removed: Annotated[
