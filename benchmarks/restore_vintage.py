@@ -23,6 +23,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 from common import machine, need_folder, parser_for, print_table, read_mono  # keeps numpy to one thread: first
 
@@ -30,8 +31,18 @@ from common import machine, need_folder, parser_for, print_table, read_mono  # k
 import numpy as np
 
 JUDGED_GROUPS = ("nara_film", "notld1968", "edison_victor_discs", "loc_field_discs")
-USUAL, STRICT = (6.0, 1.0, 1.0), (10.0, 0.5, 0.3)  # dB that noise falls, dB that the level may move, most STOI
 VIDEO_SOURCE = "vintage/notld1968/15s_there_are_two_of_them_out_there.flac"
+
+
+class Criterion(NamedTuple):
+    """What is asked of a recording with pauses."""
+
+    least_fall_db: float  # of the noise in pauses
+    most_change_db: float  # of the active level
+    most_stoi: float = 1.0  # of what was removed, against the output
+
+
+USUAL, STRICT = Criterion(6.0, 1.0), Criterion(10.0, 0.5, 0.3)
 
 
 @dataclass(frozen=True)
@@ -50,21 +61,19 @@ class Finding:
     hum_removed_db: float | None
     loudness_change_db: float | None
     removed_stoi: float  # of what was removed against what came out; NaN where nothing was, or too little to judge
-    wanted: tuple[float, float, float]
+    wanted: Criterion
 
     @property
     def passes(self) -> bool | None:
         """Whether the criterion is met; None without a pause."""
         if self.fall_db is None or self.change_db is None:
             return None
-        least_fall_db, most_change_db, most_stoi = self.wanted
-        is_voice_left = not self.removed_stoi >= most_stoi  # NaN: no voice that could be judged
-        return self.fall_db >= least_fall_db and abs(self.change_db) < most_change_db and is_voice_left
+        is_voice_left = not self.removed_stoi >= self.wanted.most_stoi  # NaN: no voice that could be judged
+        is_level_kept = abs(self.change_db) < self.wanted.most_change_db
+        return self.fall_db >= self.wanted.least_fall_db and is_level_kept and is_voice_left
 
 
-def restore_one(
-    path: Path, output: Path, picture: Path | None, *, model: str, wanted: tuple[float, float, float]
-) -> Finding:
+def restore_one(path: Path, output: Path, picture: Path | None, *, model: str, wanted: Criterion) -> Finding:
     """Restore a recording and measure."""
     import resound
     from resound.classic.declick import Declick
@@ -150,11 +159,12 @@ def show(findings: list[Finding]) -> None:
     )
     judged = [f for f in findings if f.group in JUDGED_GROUPS and f.passes is not None]
     missed = [f for f in judged if not f.passes]
-    least_fall_db, most_change_db, most_stoi = findings[0].wanted
-    voice = f", and less than {most_stoi:g} of STOI in what was removed" if most_stoi < 1 else ""
+    wanted = findings[0].wanted
+    voice = f", and less than {wanted.most_stoi:g} of STOI in what was removed" if wanted.most_stoi < 1 else ""
     print(
         f"Film and disc recordings with pauses: {len(judged) - len(missed)} of {len(judged)} have their noise lowered "
-        f"by {least_fall_db:g} dB or more with the active level moved by less than {most_change_db:g} dB{voice}.\n"
+        f"by {wanted.least_fall_db:g} dB or more with the active level moved by less than {wanted.most_change_db:g} dB"
+        f"{voice}.\n"
     )
     for f in missed:
         print(
@@ -242,7 +252,7 @@ def picture_digest(path: Path) -> tuple[str, int]:
     return digest.hexdigest(), n_packets
 
 
-def show_videos(source: Path, folder: Path, *, picture: bool, model: str, wanted: tuple[float, float, float]) -> None:
+def show_videos(source: Path, folder: Path, *, picture: bool, model: str, wanted: Criterion) -> None:
     """Make the two videos, restore them, print what became of them."""
     rows = []
     for suffix, codec in ((".mp4", "aac"), (".mkv", "flac")):

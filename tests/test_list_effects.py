@@ -54,3 +54,11 @@ def test_where_none_is_one_line_says_so(tmp_path, domain):
     assert done.returncode == 1
     assert "is an effect" in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "effects.jsonl").exists()
+
+
+def test_the_manifest_itself_is_never_replaced(tmp_path):
+    path = manifest(tmp_path, {"knocks": (knocks(4), "noise")})
+    before = path.read_bytes()
+    done = run(path, "-o", path)
+    assert (done.returncode, path.read_bytes()) == (1, before)
+    assert "is the manifest itself" in done.stderr
