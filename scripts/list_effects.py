@@ -1,14 +1,20 @@
 #!/usr/bin/env python3
-"""List the sounds of a manifest's noise that are effects of a film: events, not rain or machines.
+"""List the sounds of a manifest's noise that are effects of a film, events, and those that go on steadily.
 
 What goes on steadily cannot be told from a medium's hiss and hum; a network that shall take these away must not be
 told to keep it.  An effect is what stands out of its own floor: in bands of a third of an octave its mean power is at
 least `ABOVE_FLOOR_DB` above the power of its quietest tenth.  Hums and static have 0 to 2 dB, rain 1 to 4, a crowd 3 to
 7, wind 8 to 11, a sea's waves 5 to 12; birds have 16 and more, claps of thunder 20 to 30, door bells 17 to 39.
 
+``--steady`` lists as noise what has less than `STEADY_DB`, and with it the recordings that ``--medium`` names, which
+hold nothing but the noise of a record or film.
+
     resound corpus scan ../shared/data -o data.jsonl
-    python scripts/list_effects.py data.jsonl -o effects.jsonl
-    resound train film --corpus data.jsonl --corpus effects.jsonl
+    python scripts/list_effects.py data.jsonl -o effects.jsonl \\
+        --steady steady.jsonl --medium 'vintage/tumult/*' 'vintage/sonic-pi/vinyl_hiss*'
+    resound corpus dehiss data.jsonl --domain speech --domain music -o clean
+    resound corpus dehiss effects.jsonl -o clean_effects
+    resound train film --corpus clean.jsonl --corpus clean_effects.jsonl --corpus steady.jsonl
 """
 
 from __future__ import annotations
@@ -16,7 +22,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +36,7 @@ from resound.corpora.manifest import Manifest, read_manifest, write_manifest
 from resound.errors import InputError, ResoundError
 
 ABOVE_FLOOR_DB = 12.0
+STEADY_DB = 4.0
 FRAME_SECONDS = 0.1
 EDGES_HZ = np.geomspace(80, 20000, 25)  # a third of an octave each
 LEAST_FRAMES = 3
@@ -49,15 +58,26 @@ def above_floor_db(audio: NDArray, sample_rate: int) -> float:
     return float(10 * np.log10(power.mean(axis=1).sum() / max(floor, 1e-20)))
 
 
-def effects_of(manifest: Manifest, above_db: float = ABOVE_FLOOR_DB) -> Manifest:
-    """Return a manifest of the noises that are effects."""
-    chosen = []
+def effects_and_steady(
+    manifest: Manifest, above_db: float = ABOVE_FLOOR_DB, media: Sequence[str] = ()
+) -> tuple[Manifest, Manifest]:
+    """Return the noises that are effects, and those that are steady with what the patterns ``media`` name."""
+    effects, steady = [], []
     for recording in manifest.recordings:
-        if recording.domain == "noise":
+        if any(fnmatch(recording.path, pattern) for pattern in media):
+            steady.append(replace(recording, domain="noise"))
+        elif recording.domain == "noise":
             audio, sample_rate = soundfile.read(manifest.path_of(recording), dtype="float32", always_2d=True)
-            if above_floor_db(audio.mean(axis=1), sample_rate) >= above_db:
-                chosen.append(replace(recording, domain="effects"))
-    return Manifest(manifest.root, chosen, {"corpus": manifest.about.get("corpus"), "layout": "effects"})
+            found_db = above_floor_db(audio.mean(axis=1), sample_rate)
+            if found_db >= above_db:
+                effects.append(replace(recording, domain="effects"))
+            elif found_db < STEADY_DB:
+                steady.append(recording)
+    about = {"corpus": manifest.about.get("corpus")}
+    return (
+        Manifest(manifest.root, effects, {**about, "layout": "effects"}),
+        Manifest(manifest.root, steady, {**about, "layout": "steady"}),
+    )
 
 
 def main() -> None:
@@ -65,21 +85,28 @@ def main() -> None:
     parser.add_argument("manifest", type=Path, help="what 'resound corpus scan' listed")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the manifest of effects, which is replaced")
     parser.add_argument("--above-floor-db", type=float, default=ABOVE_FLOOR_DB, help=f"({ABOVE_FLOOR_DB:g})")
+    parser.add_argument("--steady", type=Path, help="a manifest of steady noises, which is replaced")
+    parser.add_argument("--medium", nargs="+", default=[], metavar="PATTERN", help="noise of a medium, for --steady")
     arguments = parser.parse_args()
     try:
         manifest = read_manifest(arguments.manifest)
-        if arguments.output.resolve() == arguments.manifest.resolve():
-            raise InputError(f"{arguments.output}: is the manifest itself, which stays; give another name with -o")
-        effects = effects_of(manifest, arguments.above_floor_db)
+        for path in filter(None, (arguments.output, arguments.steady)):
+            if path.resolve() == arguments.manifest.resolve():
+                raise InputError(f"{path}: is the manifest itself, which stays; give another name")
+        effects, steady = effects_and_steady(manifest, arguments.above_floor_db, arguments.medium)
         n_noises = sum(recording.domain == "noise" for recording in manifest.recordings)
         if not effects.recordings:
             raise InputError(
                 f"{arguments.manifest}: none of its {n_noises} noises is an effect; scan one that has some"
             )
         write_manifest(arguments.output, effects, overwrite=True)
+        if arguments.steady is not None:
+            write_manifest(arguments.steady, steady, overwrite=True)
     except (ResoundError, soundfile.LibsndfileError) as error:
         sys.exit(f"list_effects: {error}")
     print(f"{arguments.output}: {len(effects.recordings)} effects of {n_noises} noises")
+    if arguments.steady is not None:
+        print(f"{arguments.steady}: {len(steady.recordings)} that go on steadily, or are a medium's")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,19 @@ from resound.training.config import load_run_config
 
 LICENCE = "MIT"
 # What the weights come of.  The validation only chooses among them: say in --told what differs there.
-RECIPE = ("task", "network", "config", "initial", "data", "loss", "adversarial", "optimiser", "schedule", "ema")
+RECIPE = (
+    "task",
+    "network",
+    "config",
+    "initial",
+    "after",
+    "data",
+    "loss",
+    "adversarial",
+    "optimiser",
+    "schedule",
+    "ema",
+)
 RECIPE_OF_STEPS = ("steps", "batch_size", "accumulate", "precision", "seed", "same_every_epoch")
 UNFIT = re.compile(r"UNVERIFIED|\bNC\b|non-?commercial|^not stated$", re.IGNORECASE)
 
@@ -137,7 +149,7 @@ def main() -> None:
     data = learnt_from(manifests, domains, repositories(arguments.credits))
 
     network, told = load(arguments.run), read_about(model_folder(arguments.run))
-    kept = {key: told[key] for key in ("title", "step", "metrics")}
+    kept = {key: told[key] for key in ("title", "step", "metrics", "after") if key in told}
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".staged-") as temporary:
         staged = Path(temporary) / name
         save_model(staged, network, **kept, source=f"resound {version('resound')}", licence=LICENCE)
@@ -162,6 +174,7 @@ def main() -> None:
                 "sample_rate": network.sample_rate,
                 "latency_ms": 1000 * network.latency_samples / network.sample_rate,
                 "hop_ms": 1000 * network.grid_samples / network.sample_rate,
+                **({"after": told["after"]} if "after" in told else {}),
             },
             "data": data,
             "training": {

@@ -32,7 +32,7 @@ LAYERS = {
         "inference", "mixing", "harvest", "models", "checkpoint", "training", "doctor", "evaluation", "export",
     },
     "doctor": {
-        "errors", "config", "dsp", "audio", "metrics", "corpora", "degrade", "harvest", "mixing", "judging",
+        "errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "harvest", "mixing", "judging",
         "inference", "training", "models", "losses", "checkpoint",
     },  # the last four late: see below
     "evaluation": {

@@ -47,6 +47,15 @@ def test_events_are_effects_and_what_goes_on_is_not(tmp_path):
     assert (effect.path, effect.domain, effect.licence, effect.split) == ("knocks.wav", "effects", "CC0 1.0", "train")
 
 
+def test_what_goes_on_is_listed_with_the_noise_of_media(tmp_path):
+    sounds = {"knocks": (knocks(4), "noise"), "rain": (noise(4, RATE) * 0.1, "noise"), "runout": (knocks(4), "vintage")}
+    path = manifest(tmp_path, sounds | {"speech": (knocks(2), "speech")})
+    done = run(path, "-o", tmp_path / "effects.jsonl", "--steady", tmp_path / "steady.jsonl", "--medium", "run*")
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = read_manifest(tmp_path / "steady.jsonl").recordings
+    assert [(each.path, each.domain) for each in listed] == [("rain.wav", "noise"), ("runout.wav", "noise")]
+
+
 @pytest.mark.parametrize("domain", ["noise", "speech"])
 def test_where_none_is_one_line_says_so(tmp_path, domain):
     path = manifest(tmp_path, {"rain": (noise(2, RATE) * 0.1, domain)})

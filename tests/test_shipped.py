@@ -16,6 +16,7 @@ import yaml
 import resound
 from conftest import hiss, write_wav
 from resound import shipped
+from resound.classic.chain import ClassicConfig
 from resound.errors import ModelError
 from resound.inference.models import find_model
 from resound.inference.streaming import Stream
@@ -26,6 +27,7 @@ from signals import speech_like
 LARGEST_MB = 3.0
 DATA = Path(os.environ.get("RESOUND_DATA", Path(__file__).parents[2] / "shared" / "data"))
 each = pytest.mark.parametrize("name", SHIPPED)
+HEARD = {"film": {"speech", "effects", "music"}, "voice": {"speech", "noise", "room"}}
 
 
 @pytest.fixture
@@ -34,6 +36,13 @@ def copied(tmp_path, monkeypatch):
     shutil.copytree(FOLDER, tmp_path / "weights")
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "weights")
     return tmp_path / "weights"
+
+
+def before(name, sound):
+    """What the network itself is given of a recording at 48 kHz."""
+    stages = card_of(name).after
+    config = ClassicConfig().with_stages(only=stages)
+    return resound.restore(sound, 48_000, model="classic", config=config) if stages else sound
 
 
 def test_each_folder_is_a_name():
@@ -53,7 +62,7 @@ def test_each_is_small_and_has_the_files_of_its_card(name):
 def test_each_card_says_what_it_learnt_from_and_what_it_is_worth(name):
     card = card_of(name)
     assert card.licence == "MIT" and card.limits and card.about and card.figures is not None
-    assert {row.domain for row in card.data} >= {"speech", "noise"}
+    assert {row.domain for row in card.data} >= HEARD[name]
     assert not [row for row in card.data if "UNVERIFIED" in row.licence or "NC" in row.licence.split()]
     systems = [row[0] for row in card.figures.rows]
     assert name in systems and {"unprocessed", "classic", "noisereduce"} <= set(systems)
@@ -64,7 +73,7 @@ def test_each_card_says_what_it_learnt_from_and_what_it_is_worth(name):
 def test_recordings_and_streams_hear_the_same(name):
     sound = np.concatenate([hiss(24_000, rms=0.01), speech_like(2, 48_000)[None] + hiss(96_000, rms=0.01)], axis=1)
     stream = Stream(name, channels=1)
-    live = np.concatenate([stream.process(sound), stream.flush()], axis=1)[:, stream.latency_samples :]
+    live = np.concatenate([stream.process(before(name, sound)), stream.flush()], axis=1)[:, stream.latency_samples :]
     np.testing.assert_allclose(resound.restore(sound, 48_000, model=name), live, atol=1e-5)
 
 
@@ -98,7 +107,7 @@ def test_torch_runs_the_same_network(name):
     network = resound.load(name)
     sound = (speech_like(2, 48_000, 5)[None] + hiss(96_000, rms=0.01)).astype(np.float32)
     with torch.inference_mode():
-        ours = network(torch.from_numpy(sound[None]))[0].numpy()
+        ours = network(torch.from_numpy(before(name, sound)[None]))[0].numpy()
     np.testing.assert_allclose(resound.restore(sound.astype(float), 48_000, model=name), ours, atol=1e-4)
 
 
@@ -122,6 +131,28 @@ def test_restoring_needs_no_torch(tmp_path):
     assert (tmp_path / "a_restored.wav").exists()
 
 
+def test_auto_is_film_where_no_stage_of_the_chain_is_chosen(tmp_path, monkeypatch, resound):
+    monkeypatch.chdir(tmp_path)
+    write_wav(tmp_path / "a.wav", hiss(8000))
+    (tmp_path / "film").mkdir()  # what is called like it is not meant
+    for words, stages in ((["--skip-existing"], ["declick", "film"]), (["--only", "dehum"], ["dehum"])):
+        (report,) = json.loads(resound("restore", "a.wav", "-o", f"{stages[0]}.wav", *words, "--json").stdout)
+        assert list(report["report"]["stages"]) == stages
+    assert Stream("auto").latency_samples == Stream(file_of("film")).latency_samples
+
+
+def test_what_runs_before_a_network_is_its_own_to_set(tmp_path, resound):
+    write_wav(tmp_path / "a.wav", hiss(8000))
+    for number, words in enumerate((["--skip", "declick"], ["--set", "declick.max_click_seconds=0.003"])):
+        ended = resound("restore", tmp_path / "a.wav", "-o", tmp_path / f"{number}.wav", "--model", "film", *words)
+        assert ended.status == 0, ended.stderr
+    without, with_setting = (json.loads((tmp_path / f"{number}.wav.json").read_text()) for number in (0, 1))
+    assert list(without["stages"]) == ["film"]
+    assert with_setting["parameters"]["settings"]["declick"]["max_click_seconds"] == 0.003
+    ended = resound("restore", tmp_path / "a.wav", "--model", "film", "--skip", "declick", "--skip", "dehum")
+    assert "model 'film' is a network and heeds those of declick alone: leave --only" in ended.stderr
+
+
 def test_the_card_is_shown(resound):
     ended = resound("models", "show", "voice")
     assert ended.status == 0
@@ -139,7 +170,7 @@ def test_without_torch_those_that_ship_are_listed(resound, monkeypatch):
     monkeypatch.setattr("resound.cli.models._has_torch", lambda: False)
     ended = resound("models")
     assert ended.status == 0
-    assert ended.stdout.splitlines()[1].split()[:2] == ["voice", "band_rnn"]
+    assert [line.split()[:2] for line in ended.stdout.splitlines()[1:3]] == [[name, "band_rnn"] for name in SHIPPED]
     assert "pip install 'resound[train]'" in ended.stderr
 
 

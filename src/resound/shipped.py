@@ -23,9 +23,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from resound.errors import ModelError
 
-SHIPPED = ("voice",)
+SHIPPED = ("film", "voice")
+AUTO = "film"  # what "auto" means
 CARD = "card.yaml"
-VERSION = 1  # of the cards
+VERSION = 2  # of the cards; since 2 they have network.after
 FOLDER = Path(__file__).parent / "weights"
 
 
@@ -55,6 +56,7 @@ class Facts(_Part):
     sample_rate: int
     latency_ms: float  # beside the hop that must have come in
     hop_ms: float
+    after: list[str] = Field(default_factory=list)  # stages of the classic chain that run before it, as its files say
 
 
 class Source(_Part):
@@ -93,7 +95,7 @@ class Figures(_Part):
 class Card(_Part):
     """What is said of a network that ships."""
 
-    card: Literal[1]
+    card: Literal[1, 2]
     name: str
     about: str
     licence: str  # of the weights

@@ -13,9 +13,9 @@ from signals import speech_like  # noqa: E402
 from training.conftest import RATE, TINY  # noqa: E402
 
 WRONG = {
-    "": "no model to begin with",
-    "film.wav": "no model to begin with",
+    "": "nothing to adapt to",
     "--model start": "nothing to adapt to",
+    "film.wav": "give some with --corpus",  # film is what it begins with
     "film.wav --model nothing": "nothing: no such model",
     "nothing.wav --model start": "nothing.wav: no such file",
     "film.wav --model voices": "does not denoise by itself",

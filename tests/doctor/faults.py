@@ -123,6 +123,14 @@ def narrow_in_noise(n_open: int):
     return pairs(change)
 
 
+def over_a_floor(noise_db: float):
+    def change(clean: list, degraded: list) -> tuple[list, list]:
+        floored, noisy = with_noise(clean, 26), with_noise(clean, noise_db)
+        return floored, [f + (n - c)[::-1] for f, n, c in zip(floored, noisy, clean, strict=True)]
+
+    return pairs(change, 8, 3.0)
+
+
 def leak(change: Callable[[np.ndarray], np.ndarray]):
     def make(folder: Path) -> DataEvidence:
         sounds = clean_sounds(12, 4.0)
@@ -227,6 +235,10 @@ DATA = [
         0.06,
     ),
     data_fault("DATA21", "{} of 8 pairs, narrow ones in wide noise", narrow_in_noise, 7),
+    data_fault(
+        "DATA22", "white noise at {} dB SNR, the clean side's own at 26 dB",
+        over_a_floor, 24,
+    ),
 ]  # fmt: skip
 
 

@@ -176,6 +176,14 @@ def test_the_offline_form_restores_recordings(tiny_model, tmp_path):
     np.testing.assert_allclose(stage.process(sound), NetworkRestorer(tiny_model).process(sound), atol=1e-6)
 
 
+def test_what_runs_before_a_model_is_told_by_its_file(tmp_path):
+    name, config = TINY["band_rnn"]
+    save_model(tmp_path / "model", build(name, **config), after=["declick"])
+    made = export(tmp_path / "model", tmp_path / "x.onnx", is_verified=False)
+    for model in (tmp_path / "model", made.path):
+        assert next(stage.name for stage in find_model(model).stages(8000)) == "declick"
+
+
 def test_a_recording_is_looked_at_before_any_work(tiny_model, tmp_path):
     told = []
     with pytest.raises(InputError, match="does not exist"):

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from conftest import files_below, hiss, read_sound, write_wav
-from resound.errors import ModelError
-from resound.inference.models import LimitedReduction, find_model
+from resound.classic.chain import ClassicConfig
+from resound.errors import ConfigError, ModelError
+from resound.inference.models import LimitedReduction, find_model, is_heeded
 from resound.inference.offline import restore_blocks
 from resound.inference.onnx import OnnxRestorer
 from resound.inference.pipeline import restore_file
@@ -285,3 +286,33 @@ def test_an_unknown_opset_is_told(tmp_path):
     onnx.save(model, path)
     with pytest.raises(ModelError, match=r"m\.onnx: is of an ONNX opset that onnxruntime .* does not know"):
         OnnxRestorer(path)
+
+
+def test_stages_that_a_file_names_run_before_it(tmp_path):
+    path = write_graph(tmp_path / "a.onnx", metadata=GOOD | {"after": "declick dehum"})
+    assert [stage.name for stage in find_model(path).stages(RATE)] == ["declick", "dehum", "fir"]
+    skipped = ClassicConfig().with_stages(skip=["declick"])
+    assert [stage.name for stage in find_model(path, config=skipped).stages(RATE)] == ["dehum", "fir"]
+    with pytest.raises(ConfigError, match="heeds those of declick, dehum alone"):
+        find_model(path, config=ClassicConfig().with_stages(only=["declick"]))
+    write_graph(path, metadata=GOOD | {"after": "declick debuzz"})
+    with pytest.raises(ModelError, match="runs after 'debuzz', which is no stage of this resound"):
+        find_model(path)
+
+
+@pytest.mark.parametrize(
+    ("config", "heeded"),
+    [
+        (ClassicConfig(), True),
+        (ClassicConfig().with_stages(skip=["declick"]), True),
+        (ClassicConfig.model_validate({"declick": {"enabled": False}}), True),
+        (ClassicConfig.model_validate({"dehiss": {"max_reduction_db": 12}}), False),  # the default, and meant
+        (ClassicConfig.model_validate({"order": ["declick", "dehum", "dehiss"]}), False),
+        (ClassicConfig().with_stages(only=["declick", "dehum", "dehiss"]), False),
+        (ClassicConfig().with_stages(only=["declick"]), False),
+        (ClassicConfig().with_stages(skip=["declick", "dehum"]), False),
+    ],
+)
+def test_settings_of_other_stages_than_a_networks_own_are_none_of_it(config, heeded):
+    assert is_heeded(config, ["declick"]) == heeded
+    assert is_heeded(config, []) == (config == ClassicConfig() and heeded)

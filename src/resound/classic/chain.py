@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from resound.classic.declick import Declick, DeclickConfig
 from resound.classic.dehiss import Dehiss, DehissConfig
 from resound.classic.dehum import Dehum, DehumConfig
-from resound.errors import ConfigError, did_you_mean
+from resound.errors import ConfigError, ModelError, did_you_mean, one_line
 
 StageName = Literal["declick", "dehum", "dehiss"]
 STAGES = {"declick": Declick, "dehum": Dehum, "dehiss": Dehiss}
@@ -46,6 +46,8 @@ class ClassicConfig(BaseModel):
                 raise ConfigError(
                     f"stage {name!r} is not known{did_you_mean(name, STAGES)}; choose from {', '.join(STAGES)}"
                 )
+        if not only and not skip:
+            return self
         wanted = {name for name in self.order if (not only or name in only) and name not in skip}
         if not wanted:
             raise ConfigError("no stage is left to run; give --only or --skip fewer names")
@@ -55,6 +57,18 @@ class ClassicConfig(BaseModel):
         """Return these settings with another depth of noise reduction, checked."""
         dehiss = DehissConfig(**{**self.dehiss.model_dump(), "max_reduction_db": max_reduction_db})
         return self.model_copy(update={"dehiss": dehiss})
+
+
+def known_stages(names: Any, where: object) -> tuple[StageName, ...]:
+    """Return the stages that a model's file says it runs after.  Raises `ModelError` for what is none of ours."""
+    names = names.split() if isinstance(names, str) else names
+    known = names if isinstance(names, list | tuple) else [names]
+    for name in known:
+        if name not in STAGES:
+            raise ModelError(
+                f"{where}: runs after {one_line(name)!r}, which is no stage of this resound; update resound"
+            )
+    return tuple(known)
 
 
 def _split(words: Sequence[str]) -> list[str]:

@@ -19,7 +19,9 @@ def command(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("-m", "--model", metavar="NAME|MODEL|RUN", help="The model to begin with: voice, or your own."),
+        typer.Option(
+            "-m", "--model", metavar="NAME|MODEL|RUN", help="To begin with: film (default), voice, or your own."
+        ),
     ] = None,
     corpus: Annotated[
         list[Path] | None,
@@ -44,21 +46,17 @@ def command(
     With --corpus the recordings' own noise goes over clean sound; with --clean and --degraded it learns from pairs;
     with neither the recordings are made noisier with their own noise.
 
-    Example: resound adapt film.mkv --model runs/film-prototype-1 --corpus clean.jsonl --minutes 10
+    Example: resound adapt film.mkv --corpus clean.jsonl --minutes 10
     """
     from resound.cli.train import checks_before_training, shown_on_terminal
-    from resound.errors import ConfigError, train_extra
+    from resound.errors import train_extra
 
     with train_extra():
         from resound.checkpoint import found_model
         from resound.training.adapt import MODEL, adapt, check_model, nothing_left, run_config
-    if model is None:
-        raise ConfigError(
-            "no model to begin with; give one with --model: voice, a run of 'resound train', or a model's folder"
-        )
-    from resound.shipped import explicit
+    from resound.shipped import AUTO, explicit, folder_of
 
-    chosen = explicit(model)
+    chosen = folder_of(AUTO) if model is None else explicit(model)
     check_asked(recordings, corpus, clean, degraded)
     network, start = check_model(chosen), found_model(chosen)
     folder = output or next_folder(recordings or [clean or Path("pairs")])
@@ -79,7 +77,7 @@ def command(
     for line in [*adapted.reasons, *map(str, adapted.heard)]:
         typer.echo(line)
     if not adapted.is_kept:
-        typer.echo(f"not kept: go on using {model}; {folder}/run has what was trained")
+        typer.echo(f"not kept: go on using {model or AUTO}; {folder}/run has what was trained")
         raise typer.Exit(1)
     typer.echo(f"kept: {folder}/{MODEL}; resound restore RECORDING --model {folder}/{MODEL} uses it")
 

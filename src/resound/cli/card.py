@@ -23,6 +23,7 @@ def card_lines(card: Card) -> Iterator[str]:
             ("network", f"{network.name}, {network.parameters:,} parameters, {network.sample_rate:,} Hz"),
             ("latency", f"{network.latency_ms:g} ms, and a frame of {network.hop_ms:g} ms"),
             ("made", f"{card.made}, resound {card.resound}"),
+            *([("runs after", f"{', '.join(network.after)}, of the classic chain")] if network.after else []),
         ]
     ).splitlines()
     yield from ("", "Learnt from, split 'train':")

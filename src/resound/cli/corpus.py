@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from resound.corpora.manifest import Manifest
     from resound.corpora.scan import Scanned
     from resound.corpora.show import Row, Summary
+    from resound.mixing.dehissed import Dehissed
 
 N_NAMED = 5
 app = typer.Typer(
@@ -124,6 +125,85 @@ def check_command(
     if n_unsound:
         which = str(manifests[0]) if len(manifests) == 1 else f"{n_unsound} of {len(manifests)} manifests"
         raise InputError(f"{which}: not as scanned; mend what is named above, or scan again")
+
+
+@app.command("dehiss")
+def dehiss_command(
+    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", readable=False, help="What lists the recordings.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="A folder for the new ones; DIR.jsonl lists them.")
+    ],
+    domain: Annotated[
+        list[str] | None, typer.Option(metavar="DOMAIN", help="Only recordings of this domain. Repeatable.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", metavar="N", help="Files at a time; 0: one per core.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR.jsonl.")] = False,
+) -> None:  # fmt: skip
+    """Make a corpus without its own hiss, which a network would learn to keep; all but sound to be clean stays."""
+    from resound.audio.atomic import check_free
+    from resound.corpora.manifest import write_manifest
+    from resound.errors import counted, one_line
+    from resound.mixing.dehissed import dehiss_corpus
+
+    target = output.with_name(f"{output.resolve().name}.jsonl")
+    check_free(target, overwrite=overwrite)
+    with _bar() as advance:
+        made, found = dehiss_corpus(_of_domains(_read(manifest), domain), output, n_jobs=jobs, advance=advance)
+    write_manifest(target, made, overwrite=overwrite)
+    for warning in _doubts(found):
+        _warn(warning)
+    typer.echo(
+        "\n".join([*_went(found), "", f"written: {one_line(target)}, {counted(len(made.recordings), 'recording')}"])
+    )
+
+
+def _of_domains(manifest: Manifest, domains: Sequence[str] | None) -> Manifest:
+    """Return a manifest of some domains' recordings.  Raises `InputError` for a domain of which there are none."""
+    from dataclasses import replace
+
+    from resound.errors import InputError, did_you_mean
+
+    if not domains:
+        return manifest
+    there = dict.fromkeys(each.domain for each in manifest.recordings)
+    for domain in domains:
+        if domain not in there:
+            raise InputError(
+                f"{domain}: no recordings of this domain{did_you_mean(domain, there)}; there are {', '.join(there)}"
+            )
+    return replace(manifest, recordings=[each for each in manifest.recordings if each.domain in domains])
+
+
+def _went(found: Sequence[Dehissed]) -> list[str]:
+    """Return how much was taken from what, as a table."""
+    import statistics
+
+    levels: dict[str, list[float]] = {}
+    for each in found:
+        if each.kept_db is not None:
+            levels.setdefault(each.recording.domain, []).append(each.kept_db)
+    rows = [
+        (domain, f"{len(kept)}", f"{statistics.median(kept):.0f}", f"{min(kept):.0f}")
+        for domain, kept in levels.items()
+    ]
+    return _aligned([("domain", "dehissed", "dB above what went, median", "least"), *rows], right=(1, 2, 3))
+
+
+def _doubts(found: Sequence[Dehissed]) -> Iterator[str]:
+    """Yield what someone should look at."""
+    from resound.errors import counted
+    from resound.mixing.dehissed import RESEMBLES_DB
+
+    faults = [each.fault for each in found if each.fault is not None]
+    if faults:
+        yield f"{counted(len(faults), 'recording')} left out: {faults[0]}"
+    near = [each for each in found if each.kept_db is not None and each.kept_db < RESEMBLES_DB]
+    if near:
+        names = [each.recording.path for each in sorted(near, key=lambda each: each.kept_db or 0.0)]
+        yield (
+            f"{counted(len(near), 'recording')} stand less than {RESEMBLES_DB:g} dB above what went; listen whether it "
+            f"was hiss: {_named(names)}"
+        )
 
 
 def _read(path: Path) -> Manifest:

@@ -63,7 +63,9 @@ def output_command(
 
 
 def model_command(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="auto, classic, voice, a folder, a run, or an .onnx.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="auto, classic, film, voice, a folder, a run, or an .onnx.")
+    ],
     on: Annotated[list[Path], typer.Option("--on", metavar="RECORDING|DIR", help="What to try it on; several, too.")],
     more: Annotated[list[Path] | None, typer.Argument(metavar="RECORDING", help="More, as * gives them.")] = None,
     select: Select = None,

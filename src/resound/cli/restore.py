@@ -21,7 +21,7 @@ def command(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="auto, classic, voice, a folder, or an .onnx.")
+        str, typer.Option(metavar="NAME|PATH", help="auto (film), classic, film, voice, a folder, or .onnx.")
     ] = "auto",
     strength: Annotated[float, typer.Option(metavar="0..1", help="How much of the restoration to take.")] = 1.0,
     max_reduction: Annotated[
@@ -40,7 +40,9 @@ def command(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="STAGE", help="Run only this stage: declick, dehum, dehiss. Repeatable."),
+        typer.Option(
+            metavar="STAGE", help="Of the classic chain, only this stage: declick, dehum, dehiss. Repeatable."
+        ),
     ] = None,
     skip: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Leave this stage out. Repeatable.")] = None,
     settings: Annotated[

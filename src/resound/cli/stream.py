@@ -61,7 +61,7 @@ def command(
         return
     if model is None:
         raise ConfigError(
-            "--model is missing: voice, a file that 'resound export --streaming' made, or a causal network's folder"
+            "--model is missing: voice, film, a file of 'resound export --streaming', or a causal network's folder"
         )
     is_live = input_device is not None or output_device is not None
     if is_live and raw is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from resound.config import validated
 from resound.doctor.catalogue import check_codes, run_checks
+from resound.doctor.data_checks import CHECKS
 from resound.doctor.data_evidence import Validation
 from resound.doctor.finding import Finding
 from resound.doctor.settings import DoctorSettings
@@ -17,7 +18,7 @@ from resound.mixing.config import Common, PairsConfig
 if TYPE_CHECKING:
     from resound.training.config import RunConfig
 
-QUICK = {"n_files": 24, "n_examples": 16}  # a few seconds, before every training
+QUICK = {"n_files": 24, "n_examples": 24}  # a few seconds, before every training
 BACKWARD = 3.0  # a step costs so many times what judging the same sound does
 
 
@@ -25,7 +26,7 @@ def data_check(config: RunConfig) -> list[Finding]:
     """Return what the checks of data say of a training, quickly.  Raises `ConfigError` and `InputError`."""
     settings = validated(DoctorSettings, QUICK | config.doctor.model_dump(exclude_unset=True), "doctor")
     check_codes(settings)
-    if not any(settings.is_on(f"DATA{number:02}") for number in range(1, 21)):
+    if not any(settings.is_on(check.code) for check in CHECKS):
         return []
     return run_checks("data", evidence_of_training(data_of(config), settings, n_jobs=1), settings)
 

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import scipy
 
+from resound.classic.dehiss import Dehiss, DehissConfig
 from resound.doctor.likeness import Gain, Likeness, Side, gain_between, likeness, strength_between
 from resound.doctor.pair_lists import Pair, PairList
 from resound.doctor.settings import DoctorSettings
-from resound.doctor.sounds import ANALYSIS_HZ, Audio, FileFacts, for_comparing, look_at_file, look_at_header
+from resound.doctor.sounds import (
+    ANALYSIS_HZ,
+    Audio,
+    FileFacts,
+    for_comparing,
+    look_at_file,
+    look_at_header,
+    pause_snr_db,
+)
 from resound.doctor.splits import Splits
 from resound.doctor.verdict import STRONG, Pooled
 from resound.dsp.bandwidth import bandwidth_hz
@@ -32,6 +41,7 @@ ABOVE = 1.25  # times the clean side's bandwidth, from where on nothing of it is
 FLOOR_CHANGE = 2.0  # in power, between the floors of both sides, which need not be the same samples
 N_UNRELATED = 2  # pairs put together wrongly, for each true one
 HEADERS_AT_ONCE = 64
+UNLIMITED = DehissConfig(max_reduction_db=60)
 
 Progress = Callable[[int, int], None]
 Item = TypeVar("Item")
@@ -48,6 +58,7 @@ class PairFacts:
     gain: Gain | None = None
     asked_snr_db: float | None = None  # what a list or a recipe says
     above_db: float | None = None  # see `above_band_db`
+    own_snr_db: float | None = None  # see `own_snr_db`
 
 
 @dataclass(frozen=True)
@@ -194,7 +205,8 @@ class _Looker:
             found = compare(*audios, rates) if audios else None
             own = found.facts if found else (None, None)
             above_db = above_band_db(*audios, rates[0]) if audios and rates[0] == rates[1] else None
-            facts.append(PairFacts(pair.name, clean, degraded, *own, pair.asked_snr_db, above_db))
+            own_db = own_snr_db(found.clean) if found else None
+            facts.append(PairFacts(pair.name, clean, degraded, *own, pair.asked_snr_db, above_db, own_db))
             if found:
                 sides.append(found)
         return _Found(facts, unrelated_in(sides))
@@ -260,6 +272,18 @@ def above_band_db(clean: Audio, degraded: Audio, sample_rate: int) -> float | No
         whole = float(powers.sum())
     added = max(0.0, above[1] - FLOOR_CHANGE * above[0])
     return 10 * math.log10(added / whole + 1e-15) if whole else None
+
+
+def own_snr_db(clean: Side) -> float | None:
+    """Return how far a clean side lies above its own steady noise, in dB; None where it has none, or no pause to tell.
+
+    Noise is what the classic chain's dehiss would take if nothing limited it.
+    """
+    if pause_snr_db(clean.samples.astype(np.float32), clean.sample_rate) is None:
+        return None
+    noise = clean.samples - Dehiss(clean.sample_rate, UNLIMITED).process(clean.samples[None])[0]
+    power = float(np.mean(np.square(noise))) if len(noise) else 0.0
+    return 10 * math.log10(float(np.mean(np.square(clean.samples))) / power) if power else None
 
 
 def unrelated_in(sides: Sequence[Compared]) -> list[Likeness]:

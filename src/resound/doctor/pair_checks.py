@@ -218,6 +218,31 @@ def given_away(evidence: DataEvidence, thresholds: Thresholds) -> Found:
     )
 
 
+def as_quiet_as_the_floor(evidence: DataEvidence, thresholds: Thresholds) -> Found:
+    """DATA22: much of the noise that is to go is as quiet as the noise that the clean sides keep."""
+    limits = thresholds.data
+    told = [
+        (pair.own_snr_db, pair.gain.snr_db)
+        for pair in evidence.compared
+        if pair.gain is not None and pair.own_snr_db is not None
+    ]
+    n_near = sum(own_db < min(noise_db + limits.floor_db, limits.quiet_floor_db) for own_db, noise_db in told)
+    if len(told) < limits.least_paused or n_near <= limits.floor_share * len(told):
+        return None
+    middle_db = np.median([own_db for own_db, _ in told])
+    return Finding(
+        "DATA22",
+        "warning",
+        f"in {n_near} of {counted(len(told), 'pair')} the noise that is to go is as quiet as the clean side's own, "
+        f"{middle_db:.0f} dB below the sound in the median: the model learns to leave noise of that level",
+        round(n_near / len(told), 4),
+        limits.floor_share,
+        "take it out of the clean recordings beforehand: 'resound corpus dehiss MANIFEST -o clean', and train on "
+        "clean.jsonl",
+        evidence.where_pairs,
+    )
+
+
 CHECKS = (
     Check("DATA01", "the two files of a pair are not the same recording", not_the_same),
     Check("DATA02", "pairs are shifted against each other", shifted),
@@ -226,4 +251,5 @@ CHECKS = (
     Check("DATA18", "the gain between the two sides of a pair is not 1", wrong_gain),
     Check("DATA19", "one side of a pair is upside down", inverted),
     Check("DATA21", "noise goes on where the clean sides end", given_away),
+    Check("DATA22", "noise that is to go is as quiet as the clean sides' own", as_quiet_as_the_floor),
 )

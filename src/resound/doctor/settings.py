@@ -51,6 +51,10 @@ class DataThresholds(_Settings):
     least_narrow: int = 8  # pairs with a narrow clean side, to judge by
     pause_snr_db: float = 20.0  # of the clean files' median
     pause_share: float = 0.1  # of the clean files that must have pauses to be judged by them
+    floor_db: float = 6.0  # by which noise that is to go must at least be above a clean side's own ...
+    quiet_floor_db: float = 40.0  # ... unless that is so far below the sound: few recordings have quieter noise
+    floor_share: float = 0.2  # of the pairs in which it may be less
+    least_paused: int = 6  # pairs whose clean side has pauses, to judge by
     # Of a training's set.
     fixed_hours: float = 5.0  # of pairs that are not mixed anew
     dynamic_hours: float = 0.5  # of clean recordings that are

@@ -21,6 +21,7 @@ from resound.doctor.data_evidence import (
     above_band_db,
     compare,
     evidence_of_pairs,
+    own_snr_db,
     unrelated_in,
 )
 from resound.doctor.likeness import Likeness
@@ -253,7 +254,8 @@ class _Maker:
                 for side, audio in (("clean", clean), ("degraded", example.degraded))
             ]
             above_db = above_band_db(clean, example.degraded[: len(clean)], example.sample_rate)
-            pairs.append(PairFacts(name, facts[0], facts[1], *found.facts, asked, above_db))
+            own_db = own_snr_db(found.clean)
+            pairs.append(PairFacts(name, facts[0], facts[1], *found.facts, asked, above_db, own_db))
             sides.append(found)
             if is_sum:
                 sums.append(residual_db(example.degraded, example.clean))

@@ -29,7 +29,7 @@ class FramesRestorer:
     def __init__(self, file: GraphFile) -> None:
         """Take an opened file.  Raises `ModelError` if it is not of its own description."""
         self._frames = GraphFrames(file, at_once_seconds=AT_ONCE_SECONDS)
-        self.name, self.sample_rate = file.name, file.sample_rate
+        self.name, self.sample_rate, self.after = file.name, file.sample_rate, file.after
         self.context = file.whole("context_samples", least=0)
         self.grid = self._frames.frame_samples
         self.weights_md5 = file.md5()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,9 @@ from resound.inference.graph_file import GraphFile
 from resound.inference.network import NetworkRestorer
 from resound.inference.offline import Restorer, Samples
 from resound.inference.onnx import OnnxRestorer
-from resound.shipped import SHIPPED, file_of, is_shipped
+from resound.shipped import AUTO, SHIPPED, file_of, is_shipped
 
-# What a name means; "auto" picks what is best for real recordings of those that ship.
 NAMES = ("auto", "classic", *SHIPPED)
-CHAIN = ("auto", "classic")
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,8 @@ class Model:
     name: str
     weights_md5: str | None  # None for a model without weights
     settings: dict[str, Any]
+    chain: ClassicConfig  # what runs of the classic chain, before the network where there is one
     network: OnnxRestorer | FramesRestorer | NetworkRestorer | None
-    config: ClassicConfig
     max_reduction_db: float | None
 
     @property
@@ -40,11 +39,11 @@ class Model:
 
     def stages(self, sample_rate: int) -> list[Restorer]:
         """Return the restorers for recordings at a rate, in order."""
-        if self.network is None:
-            return list(build_stages(self.config, sample_rate))
-        if self.max_reduction_db is None:
-            return [self.network]
-        return [LimitedReduction(self.network, self.max_reduction_db)]
+        stages: list[Restorer] = list(build_stages(self.chain, sample_rate))
+        if self.network is not None:
+            limit_db = self.max_reduction_db
+            stages.append(self.network if limit_db is None else LimitedReduction(self.network, limit_db))
+        return stages
 
 
 def find_model(
@@ -53,39 +52,62 @@ def find_model(
     config: ClassicConfig | None = None,
     max_reduction_db: float | None = None,
 ) -> Model:
-    """Return the model of a name (``auto``, ``classic``, ``voice``), of an ``.onnx`` file, or of a network's folder.
+    """Return the model of a name (``auto``, ``classic``, ``film``, ``voice``), of an ``.onnx``, or a network's folder.
 
-    Raises `ModelError` for an unknown name, with the nearest one, and for a file that is no model; `ConfigError` for
-    a reduction out of range, and for settings of the classic chain that a network would not heed.
+    ``auto`` is ``film``, but the classic chain where ``config`` chooses or sets what ``film`` does not heed.  Raises
+    `ModelError` for an unknown name, with the nearest one, and for a file that is no model; `ConfigError` for a
+    reduction out of range, and for settings of the classic chain that a network would not heed.
     """
     config = config or ClassicConfig()
-    is_changed = config != ClassicConfig()
-    if max_reduction_db is not None:
-        if not 0 <= max_reduction_db <= 60:
-            raise ConfigError(f"max reduction is {max_reduction_db:g} dB; give 0 to 60")
-        config = config.with_max_reduction(max_reduction_db)
+    if max_reduction_db is not None and not 0 <= max_reduction_db <= 60:
+        raise ConfigError(f"max reduction is {max_reduction_db:g} dB; give 0 to 60")
     word = str(model)
     if not word:
         raise ModelError(f"the model's name is empty; choose from {', '.join(NAMES)}, or give a path")
-    if word in CHAIN:
-        settings = config.model_dump(mode="json")
-        return Model("classic", None, settings, None, config, max_reduction_db)
-    ships = is_shipped(word)
-    path = file_of(word) if ships else Path(word)
-    if path.suffix.lower() == ".onnx" or os.path.exists(path):
-        if is_changed:
-            raise ConfigError(
-                f"stages and their settings are those of the classic chain; model {word!r} is a network and has none: "
-                "leave --only, --skip, --set and --config out"
-            )
-        network = NetworkRestorer(path) if os.path.isdir(path) else restorer_of(GraphFile(path))
-        settings = {} if ships else {"path": str(path)}
-        settings["max_reduction_db"] = max_reduction_db
-        return Model(network.name, network.weights_md5, settings, network, config, max_reduction_db)
-    raise ModelError(
-        f"model {word!r} is not known{did_you_mean(word, NAMES)}; choose from {', '.join(NAMES)}, "
-        "or give the path of an .onnx file or of a network's folder"
-    )
+    if word == "classic":
+        return _classic(config, max_reduction_db)
+    is_auto = word == "auto"
+    ships = is_auto or is_shipped(word)  # a file called as what "auto" means is not meant
+    path = file_of(AUTO if is_auto else word) if ships else Path(word)
+    if path.suffix.lower() != ".onnx" and not os.path.exists(path):
+        raise ModelError(
+            f"model {word!r} is not known{did_you_mean(word, NAMES)}; choose from {', '.join(NAMES)}, "
+            "or give the path of an .onnx file or of a network's folder"
+        )
+    network = NetworkRestorer(path) if os.path.isdir(path) else restorer_of(GraphFile(path))
+    if not is_heeded(config, network.after):
+        if is_auto:
+            return _classic(config, max_reduction_db)
+        own = f"heeds those of {', '.join(network.after)} alone" if network.after else "has none"
+        raise ConfigError(
+            f"stages and their settings are those of the classic chain; model {word!r} is a network and {own}: "
+            "leave --only, --skip, --set and --config out, or give --model classic"
+        )
+    before = config.model_copy(update={"order": tuple(stage for stage in config.order if stage in network.after)})
+    settings: dict[str, Any] = {} if ships else {"path": str(path)}
+    settings |= {stage: getattr(before, stage).model_dump(mode="json") for stage in before.order}
+    settings["max_reduction_db"] = max_reduction_db
+    return Model(network.name, network.weights_md5, settings, before, network, max_reduction_db)
+
+
+def _classic(config: ClassicConfig, max_reduction_db: float | None) -> Model:
+    chain = config if max_reduction_db is None else config.with_max_reduction(max_reduction_db)
+    return Model("classic", None, chain.model_dump(mode="json"), chain, None, max_reduction_db)
+
+
+def is_heeded(config: ClassicConfig, after: Sequence[str]) -> bool:
+    """Tell whether settings speak of nothing but the stages that a network runs after.
+
+    What someone gave counts, also where it is equal to the default: who sets the depth of dehiss means dehiss.  Of a
+    choice of stages a network can heed that one of its own is left out.
+    """
+    given = config.model_fields_set - {"order"}
+    if not given <= set(after):
+        return False
+    if "order" not in config.model_fields_set:
+        return True
+    missing = set(ClassicConfig().order) - set(config.order)
+    return bool(missing) and missing <= set(after)
 
 
 def restorer_of(file: GraphFile) -> OnnxRestorer | FramesRestorer:

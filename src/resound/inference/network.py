@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resound.classic.chain import known_stages
 from resound.errors import ModelError, counted, one_line, train_extra
 
 CONTEXT_SECONDS = 2.0
@@ -35,6 +36,7 @@ class LoadedNetwork:
         self.folder = folder
         self.kind = str(told["name"])  # a key of resound.models.MODELS
         self.name = str(told.get("title", told["name"]))
+        self.after = known_stages(told.get("after", ()), folder)
         self.sample_rate, self.n_sources = self._network.sample_rate, self._network.n_sources
         self.n_channels = self._network.config.n_channels
         self.grid = self._network.grid_samples
@@ -55,7 +57,7 @@ class NetworkRestorer:
     def __init__(self, folder: Path) -> None:
         """Load the network.  Raises `ModelError` if it is damaged, or no network that restores by itself."""
         self._network = network = LoadedNetwork(folder)
-        self.name, self.weights_md5 = network.name, network.weights_md5
+        self.name, self.weights_md5, self.after = network.name, network.weights_md5, network.after
         self.sample_rate, self.grid, self.context = network.sample_rate, network.grid, network.context
         if network.kind == "timbre" and network.n_channels > 1:
             raise ModelError(

@@ -24,7 +24,7 @@ class OnnxRestorer:
         """Load the graph.  Raises `ModelError` if it is missing, damaged, or not of the contract above."""
         file = GraphFile(file) if isinstance(file, Path) else file
         self._session = file.session
-        self.name, self.sample_rate = file.name, file.sample_rate
+        self.name, self.sample_rate, self.after = file.name, file.sample_rate, file.after
         self.context = file.whole("context_samples", least=0)
         self.latency = file.whole("latency_samples", least=0, default=0)
         self.grid = file.whole("grid_samples", least=1, default=1)

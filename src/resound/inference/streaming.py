@@ -25,7 +25,7 @@ from resound.errors import ConfigError, ModelError, did_you_mean, one_line
 from resound.inference.frames import FrameMaker, FrameStream, GraphFrames
 from resound.inference.offline import MOST_CHANNELS, SAMPLE_RATES
 from resound.inference.pipeline import check_strength
-from resound.shipped import SHIPPED, file_of, is_shipped
+from resound.shipped import AUTO, SHIPPED, file_of, is_shipped
 
 Samples = NDArray[np.float64]
 RAMP_SECONDS = 0.02  # in which a gain goes from 0 to 1: no click
@@ -226,10 +226,12 @@ def open_frames(model: str | os.PathLike[str] | FrameMaker) -> FrameMaker:
         return model
     if not str(model):
         raise ModelError(f"the model's name is empty; give {', '.join(SHIPPED)}, or a path")
+    if str(model) == "auto":
+        return GraphFrames(file_of(AUTO))
     if is_shipped(model):
         return GraphFrames(file_of(str(model)))
     path = Path(model)
-    if str(model) in ("auto", "classic"):
+    if str(model) == "classic":
         raise ModelError(
             f"model {str(model)!r} looks at seconds of what follows and cannot stream; give {', '.join(SHIPPED)}, a "
             "network that is exported with --streaming, or a causal one's folder"

@@ -98,6 +98,7 @@ def run_config(start: Path, material: Material, *, minutes: float, settings: Seq
         "task": "enhance",
         "network": about["name"],
         "config": about["config"],
+        "after": about.get("after", []),
         "initial": named(start.absolute()),
         "data": material.data,
         "validation": {"n_examples": min(N_CHOOSING, material.n_choosing or N_CHOOSING), "data": material.choosing},
@@ -210,6 +211,7 @@ def verdict(gain: Statistics, name: str, heard: Sequence[Heard]) -> tuple[bool, 
 def keep(folder: Path, adapted: Adapted, material: Material) -> None:
     """Write the model that the training chose, with its figures."""
     metrics = {key: value.mean for key, value in adapted.after.overall.items()}
+    stages = read_about(model_folder(folder / RUN)).get("after")
     save_model(
         folder / MODEL,
         load_model(folder / RUN),
@@ -217,6 +219,7 @@ def keep(folder: Path, adapted: Adapted, material: Material) -> None:
         title=material.about,
         source="resound adapt",
         licence="as its training data allow",
+        **({"after": stages} if stages else {}),
     )
 
 

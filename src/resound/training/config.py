@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_serializer, field_validator, model_validator
 
+from resound.classic.chain import StageName
 from resound.config import read_yaml, set_dotted, validated
 from resound.corpora.manifest import read_manifest
 from resound.doctor.settings import DoctorSettings
@@ -128,6 +129,7 @@ class RunConfig(Settings):
     network: str  # a key of MODELS
     config: dict[str, Any] = Field(default_factory=dict)  # its sizes
     initial: Path | None = None  # a model's folder to begin with, or one that ships; None: fresh weights
+    after: tuple[StageName, ...] = ()  # of the classic chain, what runs before it when it restores
     corpora: dict[str, Paths] = Field(default_factory=dict)  # what <speech>, <noise> ... stand for
     data: dict[str, Any]
     validation: ValidationConfig = ValidationConfig()

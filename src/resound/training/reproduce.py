@@ -290,7 +290,8 @@ class Reproduction:
         """Copy the best checkpoint, with its figures, to where people look for a model."""
         best, folder = model_folder(self.run), self.folder / MODEL
         results = json.loads((self.folder / "results.json").read_text(encoding="utf-8"))
-        about = {key: value for key, value in read_about(best).items() if key in ("title", "source", "licence", "step")}
+        kept = ("title", "source", "licence", "after", "step")
+        about = {key: value for key, value in read_about(best).items() if key in kept}
         metrics = {name: figures["mean"] for name, figures in results["model"]["overall"].items()}
         evaluation = {"verdict": results["verdict"], "examples": results["examples"], **results["model"]["overall"]}
         network = load_model(best)
