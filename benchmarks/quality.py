@@ -7,6 +7,7 @@ what can be told apart.  Sets are made of the ``valid`` split: its speakers, noi
 - ``film``: speech, music and effects through the film, record and tape chains; 6 s, 48 kHz.  What a medium does to the
   sound itself (its band, its speed) is on the reference too: judged is the noise that was taken away.  Effects are
   those of the noises that stand out of their own floor (scripts/list_effects.py): rain cannot be told from hiss.
+  Speech has lost its own hiss (resound corpus dehiss, by the classic chain): it is the medium's noise as well as any.
   Half of them are narrowed afterwards, noise and programme alike ("closed"), as copies and transfers do: in the others
   noise goes on below and above the programme, and to know it by that is of no use with real recordings.
 
@@ -27,6 +28,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -48,6 +50,8 @@ from common import (
 import numpy as np
 import yaml
 
+from resound.corpora.manifest import read_manifest, write_manifest
+
 UNPROCESSED = "unprocessed"
 MEDIA = ("film-1930s", "film-1960s", "record-78", "lp", "cassette")
 METRICS = {
@@ -63,15 +67,15 @@ DIGITS = {"pesq": 2, "stoi": 3, "dnsmos_ovr": 2, "mrstft": 3}  # of a metric; el
 Table = dict[str, list[Any]]
 
 
-def mix_of(task: str, manifest: str, effects: str) -> dict[str, Any]:
+def mix_of(task: str, manifest: str, speech: str, effects: str) -> dict[str, Any]:
     """Return the settings of `resound prepare` for a set, by manifests."""
     usual = {"split": "valid", "seed": 2026, "level_dbfs": [-35, -20]}
     if task == "voice":
         noise = {"bank": manifest, "snr_db": {"one_of": [-5, 0, 5, 10, 15]}}
-        clean: Any = {"corpus": manifest, "domain": "speech"}
+        clean: Any = {"corpus": speech, "domain": "speech"}
         return {**usual, "sample_rate": 16000, "segment_seconds": 4, "clean": clean, "chain": [{"noise": noise}]}
     clean = [
-        {"corpus": manifest, "domain": "speech", "share": 0.4},
+        {"corpus": speech, "domain": "speech", "share": 0.4},
         {"corpus": manifest, "domain": "music", "share": 0.3},
         {"corpus": effects, "domain": "effects", "share": 0.3},
     ]
@@ -86,11 +90,12 @@ def mix_of(task: str, manifest: str, effects: str) -> dict[str, Any]:
 def prepare(task: str, manifest: Path, folder: Path, count: int) -> None:
     """Write the set, unless it is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    effects = folder.resolve() / "effects.jsonl"
+    speech, effects = manifest.resolve(), folder.resolve() / "effects.jsonl"
     if task == "film":
+        speech = dehissed(manifest, folder)
         run_script("list_effects.py", manifest, "-o", effects)
     config = folder / "mix.yaml"
-    config.write_text(yaml.safe_dump(mix_of(task, str(manifest.resolve()), str(effects))), encoding="utf-8")
+    config.write_text(yaml.safe_dump(mix_of(task, str(manifest.resolve()), str(speech), str(effects))), encoding="utf-8")
     run("prepare", config, "-o", folder / "set", "--count", count, "--format", "wav")
     with open(folder / "set" / "examples.jsonl", encoding="utf-8") as lines:
         examples = [json.loads(line) for line in lines]
@@ -102,6 +107,15 @@ def prepare(task: str, manifest: Path, folder: Path, count: int) -> None:
             last = example["recipe"]["chain"][-1].get("band_limit", {})
             is_closed = (last.get("low_hz") or 0) >= CLOSING["low_hz"][0]  # the media's own last ones are below it
             writer.writerow((name, example.get("asked_snr_db"), example["domain"], "closed" if is_closed else "open"))
+
+
+def dehissed(path: Path, folder: Path) -> Path:
+    """Return a manifest of the speech of split ``valid`` without its own hiss."""
+    manifest = read_manifest(path)
+    speech = [each for each in manifest.recordings if each.split == "valid" and each.domain == "speech"]
+    write_manifest(folder / "valid.jsonl", replace(manifest, recordings=speech), overwrite=True)
+    run("corpus", "dehiss", folder / "valid.jsonl", "-o", folder / "speech", "--overwrite")
+    return folder.resolve() / "speech.jsonl"
 
 
 def run(*words: object) -> None:

@@ -149,7 +149,9 @@ def main() -> None:
     data = learnt_from(manifests, domains, repositories(arguments.credits))
 
     network, told = load(arguments.run), read_about(model_folder(arguments.run))
-    kept = {key: told[key] for key in ("title", "step", "metrics", "after") if key in told}
+    kept = {key: told[key] for key in ("title", "step", "metrics")}
+    after = config.get("after") or []  # stages of the classic chain
+    kept |= {"after": after} if after else {}
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".staged-") as temporary:
         staged = Path(temporary) / name
         save_model(staged, network, **kept, source=f"resound {version('resound')}", licence=LICENCE)
@@ -174,7 +176,7 @@ def main() -> None:
                 "sample_rate": network.sample_rate,
                 "latency_ms": 1000 * network.latency_samples / network.sample_rate,
                 "hop_ms": 1000 * network.grid_samples / network.sample_rate,
-                **({"after": told["after"]} if "after" in told else {}),
+                **({"after": after} if after else {}),
             },
             "data": data,
             "training": {

@@ -40,7 +40,7 @@ def copied(tmp_path, monkeypatch):
 
 def before(name, sound):
     """What the network itself is given of a recording at 48 kHz."""
-    stages = card_of(name).after
+    stages = card_of(name).network.after
     config = ClassicConfig().with_stages(only=stages)
     return resound.restore(sound, 48_000, model="classic", config=config) if stages else sound
 
@@ -135,8 +135,12 @@ def test_auto_is_film_where_no_stage_of_the_chain_is_chosen(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     write_wav(tmp_path / "a.wav", hiss(8000))
     (tmp_path / "film").mkdir()  # what is called like it is not meant
-    for words, stages in ((["--skip-existing"], ["declick", "film"]), (["--only", "dehum"], ["dehum"])):
-        (report,) = json.loads(resound("restore", "a.wav", "-o", f"{stages[0]}.wav", *words, "--json").stdout)
+    for words, stages in (
+        ([], ["declick", "dehiss", "film"]),
+        (["--only", "dehum"], ["dehum"]),
+        (["--max-reduction", "6"], ["declick", "film"]),
+    ):
+        (report,) = json.loads(resound("restore", "a.wav", "-o", "b.wav", "--overwrite", *words, "--json").stdout)
         assert list(report["report"]["stages"]) == stages
     assert Stream("auto").latency_samples == Stream(file_of("film")).latency_samples
 
@@ -147,10 +151,10 @@ def test_what_runs_before_a_network_is_its_own_to_set(tmp_path, resound):
         ended = resound("restore", tmp_path / "a.wav", "-o", tmp_path / f"{number}.wav", "--model", "film", *words)
         assert ended.status == 0, ended.stderr
     without, with_setting = (json.loads((tmp_path / f"{number}.wav.json").read_text()) for number in (0, 1))
-    assert list(without["stages"]) == ["film"]
+    assert list(without["stages"]) == ["dehiss", "film"]
     assert with_setting["parameters"]["settings"]["declick"]["max_click_seconds"] == 0.003
     ended = resound("restore", tmp_path / "a.wav", "--model", "film", "--skip", "declick", "--skip", "dehum")
-    assert "model 'film' is a network and heeds those of declick alone: leave --only" in ended.stderr
+    assert "model 'film' is a network and heeds those of declick, dehiss alone: leave --only" in ended.stderr
 
 
 def test_the_card_is_shown(resound):

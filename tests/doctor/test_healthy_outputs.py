@@ -13,7 +13,7 @@ from signals import noise
 
 def by_classic(clean, snr_db):
     degraded = with_noise(clean, snr_db)
-    return Three(list(clean), degraded, [restore(sound, RATE) for sound in degraded])
+    return Three(list(clean), degraded, [restore(sound, RATE, "classic") for sound in degraded])
 
 
 def reverberant():

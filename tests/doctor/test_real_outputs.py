@@ -23,7 +23,7 @@ N, RATE = 6, 16000
 def three():
     names = sorted(path.name for path in (PAIRS / "clean").glob("*.flac"))[:N]
     clean, noisy = ([soundfile.read(PAIRS / side / name)[0] for name in names] for side in ("clean", "noisy"))
-    return Three(clean, noisy, [restore(sound, RATE) for sound in noisy])
+    return Three(clean, noisy, [restore(sound, RATE, "classic") for sound in noisy])
 
 
 @pytest.mark.parametrize("has_clean", [True, False])

@@ -295,6 +295,8 @@ def test_stages_that_a_file_names_run_before_it(tmp_path):
     assert [stage.name for stage in find_model(path, config=skipped).stages(RATE)] == ["dehum", "fir"]
     with pytest.raises(ConfigError, match="heeds those of declick, dehum alone"):
         find_model(path, config=ClassicConfig().with_stages(only=["declick"]))
+    write_graph(path, metadata=GOOD | {"after": "declick dehiss"})
+    assert [stage.name for stage in find_model(path, max_reduction_db=6).stages(RATE)] == ["declick", "fir"]
     write_graph(path, metadata=GOOD | {"after": "declick debuzz"})
     with pytest.raises(ModelError, match="runs after 'debuzz', which is no stage of this resound"):
         find_model(path)

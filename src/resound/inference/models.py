@@ -83,11 +83,14 @@ def find_model(
             f"stages and their settings are those of the classic chain; model {word!r} is a network and {own}: "
             "leave --only, --skip, --set and --config out, or give --model classic"
         )
-    before = config.model_copy(update={"order": tuple(stage for stage in config.order if stage in network.after)})
+    before = [stage for stage in config.order if stage in network.after]
+    if max_reduction_db is not None and "dehiss" in before:
+        before.remove("dehiss")  # two that take so much would take twice as much
+    chain = config.model_copy(update={"order": tuple(before)})
     settings: dict[str, Any] = {} if ships else {"path": str(path)}
-    settings |= {stage: getattr(before, stage).model_dump(mode="json") for stage in before.order}
+    settings |= {stage: getattr(chain, stage).model_dump(mode="json") for stage in before}
     settings["max_reduction_db"] = max_reduction_db
-    return Model(network.name, network.weights_md5, settings, before, network, max_reduction_db)
+    return Model(network.name, network.weights_md5, settings, chain, network, max_reduction_db)
 
 
 def _classic(config: ClassicConfig, max_reduction_db: float | None) -> Model:
