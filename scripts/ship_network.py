@@ -150,7 +150,7 @@ def main() -> None:
 
     network, told = load(arguments.run), read_about(model_folder(arguments.run))
     kept = {key: told[key] for key in ("title", "step", "metrics")}
-    after = config.get("after") or []  # stages of the classic chain
+    after = config["after"] if config["after"]["order"] else {}  # of the classic chain
     kept |= {"after": after} if after else {}
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".staged-") as temporary:
         staged = Path(temporary) / name

@@ -40,9 +40,9 @@ def copied(tmp_path, monkeypatch):
 
 def before(name, sound):
     """What the network itself is given of a recording at 48 kHz."""
-    stages = card_of(name).network.after
-    config = ClassicConfig().with_stages(only=stages)
-    return resound.restore(sound, 48_000, model="classic", config=config) if stages else sound
+    after = card_of(name).network.after
+    config = ClassicConfig.model_validate(after)
+    return resound.restore(sound, 48_000, model="classic", config=config) if after else sound
 
 
 def test_each_folder_is_a_name():

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -56,7 +56,7 @@ class Facts(_Part):
     sample_rate: int
     latency_ms: float  # beside the hop that must have come in
     hop_ms: float
-    after: list[str] = Field(default_factory=list)  # stages of the classic chain that run before it, as its files say
+    after: dict[str, Any] = Field(default_factory=dict)  # what runs before it of the classic chain, as its files say
 
 
 class Source(_Part):

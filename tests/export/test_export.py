@@ -178,7 +178,7 @@ def test_the_offline_form_restores_recordings(tiny_model, tmp_path):
 
 def test_what_runs_before_a_model_is_told_by_its_file(tmp_path):
     name, config = TINY["band_rnn"]
-    save_model(tmp_path / "model", build(name, **config), after=["declick"])
+    save_model(tmp_path / "model", build(name, **config), after={"order": ["declick"]})
     made = export(tmp_path / "model", tmp_path / "x.onnx", is_verified=False)
     for model in (tmp_path / "model", made.path):
         assert next(stage.name for stage in find_model(model).stages(8000)) == "declick"

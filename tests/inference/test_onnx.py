@@ -289,17 +289,22 @@ def test_an_unknown_opset_is_told(tmp_path):
 
 
 def test_stages_that_a_file_names_run_before_it(tmp_path):
-    path = write_graph(tmp_path / "a.onnx", metadata=GOOD | {"after": "declick dehum"})
+    path = write_graph(tmp_path / "a.onnx", metadata=GOOD | {"after": '{"order": ["declick", "dehum"]}'})
     assert [stage.name for stage in find_model(path).stages(RATE)] == ["declick", "dehum", "fir"]
     skipped = ClassicConfig().with_stages(skip=["declick"])
     assert [stage.name for stage in find_model(path, config=skipped).stages(RATE)] == ["dehum", "fir"]
     with pytest.raises(ConfigError, match="heeds those of declick, dehum alone"):
         find_model(path, config=ClassicConfig().with_stages(only=["declick"]))
-    write_graph(path, metadata=GOOD | {"after": "declick dehiss"})
+    write_graph(path, metadata=GOOD | {"after": '{"order": ["declick", "dehiss"], "dehiss": {"max_reduction_db": 6}}'})
     assert [stage.name for stage in find_model(path, max_reduction_db=6).stages(RATE)] == ["declick", "fir"]
-    write_graph(path, metadata=GOOD | {"after": "declick debuzz"})
-    with pytest.raises(ModelError, match="runs after 'debuzz', which is no stage of this resound"):
-        find_model(path)
+    assert find_model(path).settings["dehiss"]["max_reduction_db"] == 6
+    ours = ClassicConfig.model_validate({"dehiss": {"frame_seconds": 0.05}})
+    merged = find_model(path, config=ours).settings["dehiss"]
+    assert (merged["max_reduction_db"], merged["frame_seconds"]) == (6, 0.05)
+    for told in ('{"order": ["declick", "debuzz"]}', '{"dehiss": {"depth": 6}}', "declick", "[1]"):
+        write_graph(path, metadata=GOOD | {"after": told})
+        with pytest.raises(ModelError, match="is to run before it, which is none of this resound's chain; update"):
+            find_model(path)
 
 
 @pytest.mark.parametrize(

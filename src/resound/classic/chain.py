@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -53,22 +54,35 @@ class ClassicConfig(BaseModel):
             raise ConfigError("no stage is left to run; give --only or --skip fewer names")
         return self.model_copy(update={"order": tuple(name for name in self.order if name in wanted)})
 
+    def with_settings_of(self, other: ClassicConfig) -> ClassicConfig:
+        """Return these stages, in this order, with what another one says of them; those that it leaves out are out."""
+        order = [stage for stage in self.order if stage in other.order]
+        values = {
+            stage: getattr(self, stage).model_dump(exclude_unset=True)
+            | getattr(other, stage).model_dump(exclude_unset=True)
+            for stage in order
+        }
+        return ClassicConfig.model_validate({"order": order, **values})
+
     def with_max_reduction(self, max_reduction_db: float) -> ClassicConfig:
         """Return these settings with another depth of noise reduction, checked."""
         dehiss = DehissConfig(**{**self.dehiss.model_dump(), "max_reduction_db": max_reduction_db})
         return self.model_copy(update={"dehiss": dehiss})
 
 
-def known_stages(names: Any, where: object) -> tuple[StageName, ...]:
-    """Return the stages that a model's file says it runs after.  Raises `ModelError` for what is none of ours."""
-    names = names.split() if isinstance(names, str) else names
-    known = names if isinstance(names, list | tuple) else [names]
-    for name in known:
-        if name not in STAGES:
-            raise ModelError(
-                f"{where}: runs after {one_line(name)!r}, which is no stage of this resound; update resound"
-            )
-    return tuple(known)
+def chain_before(told: Any, where: object) -> ClassicConfig:
+    """Return the stages that a model's file says run before it, as settings or their JSON; of nothing an empty order.
+
+    Raises `ModelError` for what is none of this chain.
+    """
+    try:
+        values = json.loads(told) if isinstance(told, str) and told else told
+        return ClassicConfig.model_validate(values or {"order": ()})
+    except (ValueError, RecursionError):  # pydantic's errors are such, and those of JSON
+        raise ModelError(
+            f"{where}: {one_line(str(told))[:80]!r} is to run before it, which is none of this resound's chain; update "
+            "resound, or export it again"
+        ) from None
 
 
 def _split(words: Sequence[str]) -> list[str]:

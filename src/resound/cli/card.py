@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resound.shipped import Card, Source
@@ -23,7 +23,7 @@ def card_lines(card: Card) -> Iterator[str]:
             ("network", f"{network.name}, {network.parameters:,} parameters, {network.sample_rate:,} Hz"),
             ("latency", f"{network.latency_ms:g} ms, and a frame of {network.hop_ms:g} ms"),
             ("made", f"{card.made}, resound {card.resound}"),
-            *([("runs after", f"{', '.join(network.after)}, of the classic chain")] if network.after else []),
+            *([("runs after", _stages(network.after))] if network.after else []),
         ]
     ).splitlines()
     yield from ("", "Learnt from, split 'train':")
@@ -45,6 +45,15 @@ def card_lines(card: Card) -> Iterator[str]:
     yield from ("", "What it cannot do:")
     for limit in card.limits:
         yield from textwrap.wrap(limit, WIDTH, initial_indent="- ", subsequent_indent="  ")
+
+
+def _stages(after: dict[str, Any]) -> str:
+    """Return what runs before a network: ``declick, dehiss (max_reduction_db 6)``."""
+    told = []
+    for stage in after["order"]:
+        own = ", ".join(f"{name} {value}" for name, value in after.get(stage, {}).items())
+        told.append(f"{stage} ({own})" if own else stage)
+    return ", ".join(told)
 
 
 def _source(row: Source) -> str:

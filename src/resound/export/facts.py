@@ -14,7 +14,8 @@ All of it is text, in the metadata of the ONNX file (``custom_metadata_map`` of 
                      elements before the first frame, and its size
 ``context_samples``  offline: how much before and after a stretch it wants to see
 ``grid_samples``     offline: a shift of the input by it, or a multiple, shifts the output
-``after``            stages of the classic chain that run before it to restore a recording, or missing: none
+``after``            the classic chain's stages that run before it to restore a recording, with their settings as JSON;
+                     missing: none
 ``weights``          ``float32``, ``float16`` or ``int8``
 ``weights_sha256``   of the model that it was made from
 ``config``           of the network, JSON
@@ -62,7 +63,7 @@ def facts_of_graph(
         "torch": torch.__version__,
     }
     if told.get("after"):
-        facts["after"] = " ".join(told["after"])
+        facts["after"] = told["after"]
     if states is not None:
         facts |= {"frame_samples": frame, "states": "\n".join(state.line() for state in states)}
     return {

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resound.classic.chain import known_stages
+from resound.classic.chain import chain_before
 from resound.errors import ModelError, one_line
 from resound.shipped import SHIPPED
 
@@ -96,7 +96,7 @@ class GraphFile:
             raise ModelError(f"{path}: was exported by a newer resound; update this one, or export it again")
         self.name = self.facts.get("name", path.stem)
         self.sample_rate = self.whole("sample_rate", least=1)
-        self.after = known_stages(self.facts.get("after", ""), path)
+        self.after = chain_before(self.facts.get("after"), path)
 
     @property
     def is_streaming(self) -> bool:

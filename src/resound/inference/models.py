@@ -75,20 +75,19 @@ def find_model(
             "or give the path of an .onnx file or of a network's folder"
         )
     network = NetworkRestorer(path) if os.path.isdir(path) else restorer_of(GraphFile(path))
-    if not is_heeded(config, network.after):
+    if not is_heeded(config, network.after.order):
         if is_auto:
             return _classic(config, max_reduction_db)
-        own = f"heeds those of {', '.join(network.after)} alone" if network.after else "has none"
+        own = f"heeds those of {', '.join(network.after.order)} alone" if network.after.order else "has none"
         raise ConfigError(
             f"stages and their settings are those of the classic chain; model {word!r} is a network and {own}: "
             "leave --only, --skip, --set and --config out, or give --model classic"
         )
-    before = [stage for stage in config.order if stage in network.after]
-    if max_reduction_db is not None and "dehiss" in before:
-        before.remove("dehiss")  # two that take so much would take twice as much
-    chain = config.model_copy(update={"order": tuple(before)})
+    chain = network.after.with_settings_of(config)
+    if max_reduction_db is not None:  # two that take so much would take twice as much
+        chain = chain.model_copy(update={"order": tuple(stage for stage in chain.order if stage != "dehiss")})
     settings: dict[str, Any] = {} if ships else {"path": str(path)}
-    settings |= {stage: getattr(chain, stage).model_dump(mode="json") for stage in before}
+    settings |= {stage: getattr(chain, stage).model_dump(mode="json") for stage in chain.order}
     settings["max_reduction_db"] = max_reduction_db
     return Model(network.name, network.weights_md5, settings, chain, network, max_reduction_db)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resound.classic.chain import known_stages
+from resound.classic.chain import chain_before
 from resound.errors import ModelError, counted, one_line, train_extra
 
 CONTEXT_SECONDS = 2.0
@@ -36,7 +36,7 @@ class LoadedNetwork:
         self.folder = folder
         self.kind = str(told["name"])  # a key of resound.models.MODELS
         self.name = str(told.get("title", told["name"]))
-        self.after = known_stages(told.get("after", ()), folder)
+        self.after = chain_before(told.get("after"), folder)
         self.sample_rate, self.n_sources = self._network.sample_rate, self._network.n_sources
         self.n_channels = self._network.config.n_channels
         self.grid = self._network.grid_samples

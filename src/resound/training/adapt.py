@@ -98,7 +98,7 @@ def run_config(start: Path, material: Material, *, minutes: float, settings: Seq
         "task": "enhance",
         "network": about["name"],
         "config": about["config"],
-        "after": about.get("after", []),
+        **({"after": about["after"]} if "after" in about else {}),
         "initial": named(start.absolute()),
         "data": material.data,
         "validation": {"n_examples": min(N_CHOOSING, material.n_choosing or N_CHOOSING), "data": material.choosing},

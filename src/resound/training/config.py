@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_serializer, field_validator, model_validator
 
-from resound.classic.chain import StageName
+from resound.classic.chain import ClassicConfig
 from resound.config import read_yaml, set_dotted, validated
 from resound.corpora.manifest import read_manifest
 from resound.doctor.settings import DoctorSettings
@@ -129,7 +129,7 @@ class RunConfig(Settings):
     network: str  # a key of MODELS
     config: dict[str, Any] = Field(default_factory=dict)  # its sizes
     initial: Path | None = None  # a model's folder to begin with, or one that ships; None: fresh weights
-    after: tuple[StageName, ...] = ()  # of the classic chain, what runs before it when it restores
+    after: ClassicConfig = ClassicConfig(order=())  # of the classic chain, what runs before it when it restores
     corpora: dict[str, Paths] = Field(default_factory=dict)  # what <speech>, <noise> ... stand for
     data: dict[str, Any]
     validation: ValidationConfig = ValidationConfig()
@@ -145,6 +145,10 @@ class RunConfig(Settings):
     doctor: DoctorSettings = DoctorSettings()  # which checks are made, and their thresholds
     listen: list[Path] = Field(default_factory=list)  # the user's own recordings, restored at every validation
     n_listen: int = Field(3, ge=0)  # examples of the validation set that are kept as sound and pictures
+
+    @field_serializer("after")
+    def _what_was_said(self, after: ClassicConfig) -> dict[str, Any]:
+        return after.model_dump(mode="json", exclude_unset=True)
 
     @field_serializer("doctor")
     def _what_differs(self, doctor: DoctorSettings) -> dict[str, Any]:

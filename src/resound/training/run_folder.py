@@ -198,7 +198,7 @@ class RunFolder:
             "title": self.config.preset or self.folder.name,
             "source": "resound train",
             "licence": "as its training data allow",
-            **({"after": list(self.config.after)} if self.config.after else {}),
+            **({"after": self.config.model_dump(mode="json")["after"]} if self.config.after.order else {}),
         }
 
     def _add_row(self, name: str, row: dict[str, Any]) -> None:
