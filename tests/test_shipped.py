@@ -138,6 +138,8 @@ def test_auto_is_film_where_no_stage_of_the_chain_is_chosen(tmp_path, monkeypatc
     for words, stages in (
         ([], ["declick", "dehiss", "film"]),
         (["--only", "dehum"], ["dehum"]),
+        (["--skip", "declick"], ["dehiss", "film"]),
+        (["--set", "dehiss.max_reduction_db=12"], ["declick", "dehum", "dehiss"]),
         (["--max-reduction", "6"], ["declick", "film"]),
     ):
         (report,) = json.loads(resound("restore", "a.wav", "-o", "b.wav", "--overwrite", *words, "--json").stdout)

@@ -54,9 +54,10 @@ def find_model(
 ) -> Model:
     """Return the model of a name (``auto``, ``classic``, ``film``, ``voice``), of an ``.onnx``, or a network's folder.
 
-    ``auto`` is ``film``, but the classic chain where ``config`` chooses or sets what ``film`` does not heed.  Raises
-    `ModelError` for an unknown name, with the nearest one, and for a file that is no model; `ConfigError` for a
-    reduction out of range, and for settings of the classic chain that a network would not heed.
+    ``auto`` is ``film``, but the classic chain where ``config`` sets anything, or chooses stages otherwise than by
+    leaving out one that runs before ``film``.  Raises `ModelError` for an unknown name, with the nearest one, and for a
+    file that is no model; `ConfigError` for a reduction out of range, and for settings of the classic chain that a
+    network would not heed.
     """
     config = config or ClassicConfig()
     if max_reduction_db is not None and not 0 <= max_reduction_db <= 60:
@@ -67,6 +68,8 @@ def find_model(
     if word == "classic":
         return _classic(config, max_reduction_db)
     is_auto = word == "auto"
+    if is_auto and config.model_fields_set - {"order"}:  # who sets how deep dehiss goes means no network beside it
+        return _classic(config, max_reduction_db)
     ships = is_auto or is_shipped(word)  # a file called as what "auto" means is not meant
     path = file_of(AUTO if is_auto else word) if ships else Path(word)
     if path.suffix.lower() != ".onnx" and not os.path.exists(path):
