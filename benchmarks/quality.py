@@ -95,7 +95,9 @@ def prepare(task: str, manifest: Path, folder: Path, count: int) -> None:
         speech = dehissed(manifest, folder)
         run_script("list_effects.py", manifest, "-o", effects)
     config = folder / "mix.yaml"
-    config.write_text(yaml.safe_dump(mix_of(task, str(manifest.resolve()), str(speech), str(effects))), encoding="utf-8")
+    config.write_text(
+        yaml.safe_dump(mix_of(task, str(manifest.resolve()), str(speech), str(effects))), encoding="utf-8"
+    )
     run("prepare", config, "-o", folder / "set", "--count", count, "--format", "wav")
     with open(folder / "set" / "examples.jsonl", encoding="utf-8") as lines:
         examples = [json.loads(line) for line in lines]
