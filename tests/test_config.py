@@ -65,7 +65,7 @@ def test_an_empty_file_is_the_defaults(tmp_path):
         ("=3", "'=3' is not a setting"),
         ("dehis.x=3", "dehis: no such setting; did you mean 'dehiss'?"),
         ("dehiss.max_reduction=3", "dehiss.max_reduction: no such setting; did you mean 'max_reduction_db'?"),
-        ("qqq=3", "qqq: no such setting (there are order, declick, dehum, dehiss)"),
+        ("qqq=3", "qqq: no such setting (there are order, skip, declick, dehum, dehiss)"),
         ("dehiss.max_reduction_db=loud", "dehiss.max_reduction_db: input should be a valid number"),
         ("dehiss.max_reduction_db=-1", "should be greater than or equal to 0, got -1"),
         ("dehiss.max_reduction_db=[1", "'[1' cannot be read as a value; put it in quotes"),

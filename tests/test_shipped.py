@@ -238,8 +238,8 @@ def test_a_card_without_figures_says_so(copied, resound):
 
 def test_a_newer_card_is_told(copied):
     card = yaml.safe_load((copied / "voice" / CARD).read_text())
-    (copied / "voice" / CARD).write_text(yaml.safe_dump({**card, "card": 2}))
-    with pytest.raises(ModelError, match=r"of version 2, this resound reads 1; update resound"):
+    (copied / "voice" / CARD).write_text(yaml.safe_dump({**card, "card": 3}))
+    with pytest.raises(ModelError, match=r"of version 3, this resound reads 2; update resound"):
         find_model("voice")
 
 

@@ -26,6 +26,7 @@ class ClassicConfig(BaseModel):
         ("declick", "dehum", "dehiss"),
         description="clicks first: they would smear over a whole frame of what follows",
     )
+    skip: tuple[StageName, ...] = Field((), description="which of them are left out")
     declick: DeclickConfig = DeclickConfig()
     dehum: DehumConfig = DehumConfig()
     dehiss: DehissConfig = DehissConfig()
@@ -49,14 +50,15 @@ class ClassicConfig(BaseModel):
                 )
         if not only and not skip:
             return self
-        wanted = {name for name in self.order if (not only or name in only) and name not in skip}
-        if not wanted:
+        if not any((not only or name in only) and name not in skip for name in self.order):
             raise ConfigError("no stage is left to run; give --only or --skip fewer names")
-        return self.model_copy(update={"order": tuple(name for name in self.order if name in wanted)})
+        # Apart: a network heeds that a stage of its own is left out, and not that others are chosen.
+        chosen = {"order": tuple(name for name in self.order if name in only)} if only else {}
+        return self.model_copy(update=chosen | ({"skip": tuple(skip)} if skip else {}))
 
     def with_settings_of(self, other: ClassicConfig) -> ClassicConfig:
         """Return these stages, in this order, with what another one says of them; those that it leaves out are out."""
-        order = [stage for stage in self.order if stage in other.order]
+        order = [stage for stage in self.order if stage in other.order and stage not in other.skip]
         values = {
             stage: getattr(self, stage).model_dump(exclude_unset=True)
             | getattr(other, stage).model_dump(exclude_unset=True)
@@ -94,6 +96,8 @@ def build_stages(config: ClassicConfig, sample_rate: int) -> list[Declick | Dehu
     """Return the restorers of the chain, in order, for recordings at ``sample_rate``."""
     stages: list[Declick | Dehum | Dehiss] = []
     for name in config.order:
+        if name in config.skip:
+            continue
         if name == "declick" and config.declick.enabled:
             stages.append(Declick(sample_rate, config.declick))
         elif name == "dehum" and config.dehum.enabled:

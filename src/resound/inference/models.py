@@ -68,7 +68,7 @@ def find_model(
     if word == "classic":
         return _classic(config, max_reduction_db)
     is_auto = word == "auto"
-    if is_auto and config.model_fields_set - {"order"}:  # who sets how deep dehiss goes means no network beside it
+    if is_auto and config.model_fields_set - {"skip"}:  # who sets how deep dehiss goes means no network beside it
         return _classic(config, max_reduction_db)
     ships = is_auto or is_shipped(word)  # a file called as what "auto" means is not meant
     path = file_of(AUTO if is_auto else word) if ships else Path(word)
@@ -101,18 +101,11 @@ def _classic(config: ClassicConfig, max_reduction_db: float | None) -> Model:
 
 
 def is_heeded(config: ClassicConfig, after: Sequence[str]) -> bool:
-    """Tell whether settings speak of nothing but the stages that a network runs after.
+    """Tell whether settings speak of nothing but the stages that a network runs after: set, or left out.
 
-    What someone gave counts, also where it is equal to the default: who sets the depth of dehiss means dehiss.  Of a
-    choice of stages a network can heed that one of its own is left out.
+    What someone gave counts, also where it is equal to the default: who sets the depth of dehiss means dehiss.
     """
-    given = config.model_fields_set - {"order"}
-    if not given <= set(after):
-        return False
-    if "order" not in config.model_fields_set:
-        return True
-    missing = set(ClassicConfig().order) - set(config.order)
-    return bool(missing) and missing <= set(after)
+    return config.model_fields_set - {"skip"} <= set(after) and set(config.skip) <= set(after)
 
 
 def restorer_of(file: GraphFile) -> OnnxRestorer | FramesRestorer:
