@@ -93,6 +93,13 @@ def main() -> None:
         for path in filter(None, (arguments.output, arguments.steady)):
             if path.resolve() == arguments.manifest.resolve():
                 raise InputError(f"{path}: is the manifest itself, which stays; give another name")
+        if arguments.steady is not None and arguments.steady.resolve() == arguments.output.resolve():
+            raise InputError(f"{arguments.steady}: is where the effects go; give --steady another name")
+        if arguments.medium and arguments.steady is None:
+            raise InputError("--medium is for --steady; give that a name as well")
+        for pattern in arguments.medium:
+            if not any(fnmatch(recording.path, pattern) for recording in manifest.recordings):
+                raise InputError(f"--medium {pattern}: no recording is called so; leave it out, or mend it")
         effects, steady = effects_and_steady(manifest, arguments.above_floor_db, arguments.medium)
         n_noises = sum(recording.domain == "noise" for recording in manifest.recordings)
         if not effects.recordings:

@@ -68,6 +68,11 @@ def source_of(path: str) -> str:
     return "/".join(folders[:2])
 
 
+def without_suffixes(path: str) -> Path:
+    """Return ``a/b`` of ``a/b.opus``, and of ``a/b.opus.flac``, as `resound corpus dehiss` calls it."""
+    return Path(path.removesuffix(".flac")).with_suffix("") if path.endswith(".flac") else Path(path).with_suffix("")
+
+
 def learnt_from(manifests: list[Path], domains: list[str], credits: dict[str, str]) -> list[dict[str, Any]]:
     """Return a row for each source of recordings; end where a licence does not allow it."""
     files, seconds = Counter(), Counter()
@@ -79,7 +84,7 @@ def learnt_from(manifests: list[Path], domains: list[str], credits: dict[str, st
             if UNFIT.search(licence):
                 sys.exit(f"{item.path}: licence is {licence!r}; what ships may not learn from it")
             source = source_of(item.path)
-            key = item.domain, source.rpartition("/")[2], licence, credits.get(str(Path(item.path).with_suffix("")))
+            key = item.domain, source.rpartition("/")[2], licence, credits.get(str(without_suffixes(item.path)))
             files[key] += 1
             seconds[key] += item.n_samples / item.sample_rate
     return [
@@ -150,7 +155,8 @@ def main() -> None:
 
     network, told = load(arguments.run), read_about(model_folder(arguments.run))
     kept = {key: told[key] for key in ("title", "step", "metrics")}
-    after = config["after"] if config["after"]["order"] else {}  # of the classic chain
+    after = config.get("after") or {}  # of the classic chain
+    after = after if after.get("order") else {}
     kept |= {"after": after} if after else {}
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".staged-") as temporary:
         staged = Path(temporary) / name

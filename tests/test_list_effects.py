@@ -71,3 +71,18 @@ def test_the_manifest_itself_is_never_replaced(tmp_path):
     done = run(path, "-o", path)
     assert (done.returncode, path.read_bytes()) == (1, before)
     assert "is the manifest itself" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--steady", "effects.jsonl"), "is where the effects go"),
+        (("--medium", "x*"), "--medium is for --steady"),
+        (("--steady", "s.jsonl", "--medium", "x*"), "no recording is called so"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    done = run(manifest(tmp_path, {"knocks": (knocks(4), "noise")}), "-o", "effects.jsonl", *words)
+    assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("[es]*.jsonl"))

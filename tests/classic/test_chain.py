@@ -54,3 +54,12 @@ def test_stages_work_at_the_recordings_own_rate(sample_rate):
         assert stage.context > 0
         block = np.random.default_rng(0).standard_normal((2, 2000))
         assert stage.process(block).shape == block.shape
+
+
+def test_stages_left_out_twice_over_stay_out():
+    config = ClassicConfig(skip=("dehum",))
+    assert names(config.with_stages(skip=["dehiss"])) == ["declick"]
+    assert names(config.with_stages(only=["dehum", "dehiss"])) == ["dehiss"]
+    for empty in (ClassicConfig(order=()), ClassicConfig(skip=("declick", "dehum", "dehiss"))):
+        with pytest.raises(ConfigError, match="no stage is left"):
+            empty.with_stages()

@@ -323,3 +323,9 @@ def test_stages_that_a_file_names_run_before_it(tmp_path):
 def test_settings_of_other_stages_than_a_networks_own_are_none_of_it(config, heeded):
     assert is_heeded(config, ["declick"]) == heeded
     assert is_heeded(config, []) == (not config.model_fields_set)
+
+
+def test_a_reduction_and_dehiss_before_a_network_do_not_go_together(tmp_path):
+    path = write_graph(tmp_path / "a.onnx", metadata=GOOD | {"after": '{"order": ["dehiss"]}'})
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        find_model(path, config=ClassicConfig.model_validate({"dehiss": {"max_reduction_db": 3}}), max_reduction_db=6)

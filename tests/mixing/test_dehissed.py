@@ -99,3 +99,45 @@ def test_the_recordings_themselves_are_never_written_over(corpus, resound):
         ended = resound("corpus", "dehiss", corpus, "-o", folder, "--overwrite")
         assert ended.status == 1 and "is where the recordings lie, which stay" in ended.stderr
     assert files_below(root) == before
+
+
+def test_odd_names_and_places_lose_nothing(corpus, tmp_path, resound):
+    manifest = read_manifest(corpus)
+    first = manifest.path_of(manifest.recordings[0])
+    for name in ("a.WAV", "a.wav.flac", "a"):
+        first.with_name(name).write_bytes(first.read_bytes())
+    lines = corpus.read_text(encoding="utf-8").splitlines()
+    line = next(line for line in lines if '"own/a.wav"' in line)
+    more = [
+        line.replace("own/a.wav", name) for name in ("own/a.WAV", "own/a.wav.flac", "own/a", "../x.wav", "/x.wav", "")
+    ]
+    corpus.write_text("\n".join([*lines, *more]) + "\n", encoding="utf-8")
+    ended = resound("corpus", "dehiss", corpus, "-o", tmp_path / "clean", "--jobs", "1")
+    assert ended.status == 0 and "3 recordings left out: path '../x.wav': does not lie below" in ended.stderr
+    made = read_manifest(tmp_path / "clean.jsonl")
+    assert len({each.path for each in made.recordings}) == len(made.recordings) == 5
+    assert resound("corpus", "check", tmp_path / "clean.jsonl").status == 0
+
+
+def test_what_flac_cannot_hold_or_is_empty_is_left_out(write_corpus, tmp_path, resound):
+    path = write_corpus("odd", {"wide": np.tile(CLEAN[:8000], (10, 1)), "empty": CLEAN[:0], "good": CLEAN}, rate=RATE)
+    ended = resound("corpus", "dehiss", path, "-o", tmp_path / "clean", "--jobs", "1")
+    assert ended.status == 0 and "2 recordings left out" in ended.stderr and "10 channels" in ended.stderr
+    assert "Warning:" not in ended.stderr
+    assert [each.path for each in read_manifest(tmp_path / "clean.jsonl").recordings] == ["odd/good.wav.flac"]
+
+
+def test_a_link_is_linked_to_what_it_means(write_corpus, tmp_path, resound):
+    path = write_corpus("noises", {"fan": FLOOR}, rate=RATE, domain="noise")
+    (tmp_path / "noises" / "fan.wav").rename(tmp_path / "real.wav")
+    (tmp_path / "noises" / "fan.wav").symlink_to("../real.wav")
+    assert resound("corpus", "dehiss", path, "-o", tmp_path / "deep" / "clean").status == 0
+    assert (tmp_path / "deep/clean/noises/fan.wav").read_bytes() == (tmp_path / "real.wav").read_bytes()
+
+
+def test_the_manifest_stays(corpus, here, resound):
+    before = corpus.read_bytes()
+    ended = resound("corpus", "dehiss", corpus, "-o", corpus.with_suffix("").with_name("own"), "--overwrite")
+    assert ended.status == 1 and "own.jsonl: is the manifest itself" in ended.stderr
+    assert corpus.read_bytes() == before
+    assert resound("corpus", "dehiss", corpus, "-o", "/").status == 1

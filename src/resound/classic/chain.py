@@ -48,17 +48,18 @@ class ClassicConfig(BaseModel):
                 raise ConfigError(
                     f"stage {name!r} is not known{did_you_mean(name, STAGES)}; choose from {', '.join(STAGES)}"
                 )
-        if not only and not skip:
-            return self
+        skip = list(dict.fromkeys((*self.skip, *skip)))
         if not any((not only or name in only) and name not in skip for name in self.order):
             raise ConfigError("no stage is left to run; give --only or --skip fewer names")
+        if not only and skip == list(self.skip):
+            return self
         # Apart: a network heeds that a stage of its own is left out, and not that others are chosen.
         chosen = {"order": tuple(name for name in self.order if name in only)} if only else {}
         return self.model_copy(update=chosen | ({"skip": tuple(skip)} if skip else {}))
 
     def with_settings_of(self, other: ClassicConfig) -> ClassicConfig:
         """Return these stages, in this order, with what another one says of them; those that it leaves out are out."""
-        order = [stage for stage in self.order if stage in other.order and stage not in other.skip]
+        order = [stage for stage in self.order if stage in other.order and stage not in (*self.skip, *other.skip)]
         values = {
             stage: getattr(self, stage).model_dump(exclude_unset=True)
             | getattr(other, stage).model_dump(exclude_unset=True)
@@ -79,8 +80,10 @@ def chain_before(told: Any, where: object) -> ClassicConfig:
     """
     try:
         values = json.loads(told) if isinstance(told, str) and told else told
+        if values and "order" not in values:  # all three stages would be meant, by who wrote of one
+            raise ValueError("no order")
         return ClassicConfig.model_validate(values or {"order": ()})
-    except (ValueError, RecursionError):  # pydantic's errors are such, and those of JSON
+    except (ValueError, TypeError, RecursionError):  # pydantic's errors are such, and those of JSON
         raise ModelError(
             f"{where}: {one_line(str(told))[:80]!r} is to run before it, which is none of this resound's chain; update "
             "resound, or export it again"

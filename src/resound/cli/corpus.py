@@ -142,19 +142,25 @@ def dehiss_command(
     """Make a corpus without its own hiss, which a network would learn to keep; all but sound to be clean stays."""
     from resound.audio.atomic import check_free
     from resound.corpora.manifest import write_manifest
-    from resound.errors import counted, one_line
+    from resound.errors import OutputError, counted, one_line
     from resound.mixing.dehissed import dehiss_corpus
 
-    target = output.with_name(f"{output.resolve().name}.jsonl")
+    name = output.resolve().name
+    if not name:
+        raise OutputError(f"{output}: has no name; give another folder with -o")
+    target = output.parent / f"{name}.jsonl" if output.name == name else output.resolve().with_name(f"{name}.jsonl")
+    if target.resolve() == manifest.resolve():
+        raise OutputError(f"{target}: is the manifest itself, which stays; give another folder with -o")
     check_free(target, overwrite=overwrite)
     with _bar() as advance:
         made, found = dehiss_corpus(_of_domains(_read(manifest), domain), output, n_jobs=jobs, advance=advance)
     write_manifest(target, made, overwrite=overwrite)
     for warning in _doubts(found):
         _warn(warning)
-    typer.echo(
-        "\n".join([*_went(found), "", f"written: {one_line(target)}, {counted(len(made.recordings), 'recording')}"])
-    )
+    n_kept = sum(each.kept_db is None and each.fault is None for each in found)
+    kept = f", {n_kept} of them as they were" if n_kept else ""
+    written = f"written: {one_line(target)}, {counted(len(made.recordings), 'recording')}{kept}"
+    typer.echo("\n".join([*_went(found), written]))
 
 
 def _of_domains(manifest: Manifest, domains: Sequence[str] | None) -> Manifest:
@@ -165,12 +171,11 @@ def _of_domains(manifest: Manifest, domains: Sequence[str] | None) -> Manifest:
 
     if not domains:
         return manifest
-    there = dict.fromkeys(each.domain for each in manifest.recordings)
+    there = dict.fromkeys(each.domain for each in manifest.recordings if each.domain)
     for domain in domains:
         if domain not in there:
-            raise InputError(
-                f"{domain}: no recordings of this domain{did_you_mean(domain, there)}; there are {', '.join(there)}"
-            )
+            names = ", ".join(there) or "none"
+            raise InputError(f"{domain}: no recordings of this domain{did_you_mean(domain, there)}; there are {names}")
     return replace(manifest, recordings=[each for each in manifest.recordings if each.domain in domains])
 
 
@@ -186,7 +191,8 @@ def _went(found: Sequence[Dehissed]) -> list[str]:
         (domain, f"{len(kept)}", f"{statistics.median(kept):.0f}", f"{min(kept):.0f}")
         for domain, kept in levels.items()
     ]
-    return _aligned([("domain", "dehissed", "dB above what went, median", "least"), *rows], right=(1, 2, 3))
+    header = ("domain", "dehissed", "dB above what went, median", "least")
+    return [*_aligned([header, *rows], right=(1, 2, 3)), ""] if rows else []
 
 
 def _doubts(found: Sequence[Dehissed]) -> Iterator[str]:
@@ -197,6 +203,9 @@ def _doubts(found: Sequence[Dehissed]) -> Iterator[str]:
     faults = [each.fault for each in found if each.fault is not None]
     if faults:
         yield f"{counted(len(faults), 'recording')} left out: {faults[0]}"
+    n_unnamed = sum(not each.recording.domain for each in found)
+    if n_unnamed:
+        yield f"{counted(n_unnamed, 'recording')} without a domain stay as they are; scan with --as DOMAIN"
     near = [each for each in found if each.kept_db is not None and each.kept_db < RESEMBLES_DB]
     if near:
         names = [each.recording.path for each in sorted(near, key=lambda each: each.kept_db or 0.0)]

@@ -48,6 +48,7 @@ class Runner:
             and example.recipe.get("epoch") is not None  # of a cache, so a few seconds
             and network.sample_rate == example.sample_rate
             and network.n_channels == len(example.degraded)
+            and not network.after.order  # else it is judged as it restores
         )
 
     def _restored(self, example: Example) -> NDArray:

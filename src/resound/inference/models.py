@@ -87,6 +87,10 @@ def find_model(
             "leave --only, --skip, --set and --config out, or give --model classic"
         )
     chain = network.after.with_settings_of(config)
+    if max_reduction_db is not None and "dehiss" in config.model_fields_set:
+        raise ConfigError(
+            f"--max-reduction limits the network {word!r}, and no dehiss runs before it; leave one of them out"
+        )
     if max_reduction_db is not None:  # two that take so much would take twice as much
         chain = chain.model_copy(update={"order": tuple(stage for stage in chain.order if stage != "dehiss")})
     settings: dict[str, Any] = {} if ships else {"path": str(path)}

@@ -3,7 +3,7 @@
 Recordings that are called clean have a floor of their own, often 30 to 40 dB below the speech.  It is in the target,
 and so a training says of steady noise at that level that it stays; and at that level lies the noise of old films.  The
 classic chain's dehiss takes it out beforehand, with all of a recording to hear the noise in, and more than enough SNR
-to leave no trace.  ``docs/measurements.md``, "Film: clean sides that hissed", has what it is worth.
+to leave no trace.  ``docs/measurements.md``, "What made it of use", has what it is worth.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from resound.audio.segments import read_segment
 from resound.classic.chain import ClassicConfig
 from resound.classic.dehiss import DehissConfig
 from resound.corpora.manifest import Manifest, Recording
-from resound.errors import InputError, OutputError
+from resound.errors import InputError, OutputError, counted
 from resound.inference.pipeline import restore
 from resound.inference.workers import count_of_jobs, map_in_order
 
@@ -31,6 +31,7 @@ DOMAINS = ("speech", "effects", "music")  # what becomes a clean side
 MAX_REDUCTION_DB = 40.0
 RESEMBLES_DB = 15.0  # sound that stands less above what went may itself have been hiss, such as rain
 LARGEST_PEAK = 1 - 2.0**-23  # of 24 bits
+FLAC_CHANNELS, FLAC_RATE = 8, 655_350
 CONFIG = ClassicConfig(order=("dehiss",), dehiss=DehissConfig(max_reduction_db=MAX_REDUCTION_DB))
 Advance = Callable[[int, int], None]
 
@@ -71,14 +72,16 @@ def dehiss_corpus(
 
 
 def _names(recordings: Sequence[Recording]) -> list[str]:
-    """Return what each is called in the new folder: as before, but FLAC where it is written anew."""
-    names, taken = [], {each.path for each in recordings if each.domain not in DOMAINS}
+    """Return what each is called in the new folder: as before, and FLAC where it is written anew."""
+    names: list[str] = []
+    taken = {each.path for each in recordings if each.domain not in DOMAINS}
     for each in recordings:
         name = each.path
         if each.domain in DOMAINS:
-            name = str(PurePosixPath(name).with_suffix(".flac"))
-            if name in taken:  # a.wav and a.opus
-                name = f"{each.path}.flac"
+            # Of its own path alone, so that another run with other recordings does not mean another one by it.
+            name = name if name.endswith(".flac") else f"{name}.flac"
+            while name in taken:
+                name = f"{name}.flac"
             taken.add(name)
         names.append(name)
     return names
@@ -93,7 +96,8 @@ def _made(root: Path, folder: Path, named: tuple[Recording, str]) -> Dehissed:
     recording, name = named
     source, target, kept_db = root / recording.path, folder / name, None
     try:
-        if not target.exists() or target.stat().st_mtime_ns < source.stat().st_mtime_ns:
+        _check_inside(recording.path)
+        if not _is_there(source, target, is_link=recording.domain not in DOMAINS):
             if recording.domain in DOMAINS:
                 kept_db = _dehiss(source, target)
             else:
@@ -102,14 +106,36 @@ def _made(root: Path, folder: Path, named: tuple[Recording, str]) -> Dehissed:
     except InputError as error:
         return Dehissed(recording, fault=str(error))
     except OSError as error:
-        return Dehissed(recording, fault=f"{source}: cannot be read ({error.strerror or error})")
+        where = error.filename or source
+        return Dehissed(recording, fault=f"{where}: cannot be used ({error.strerror or error})")
     there = replace(recording, path=name, size_bytes=status.st_size, modified_ns=status.st_mtime_ns)
     return Dehissed(there, kept_db)
+
+
+def _check_inside(path: str) -> None:
+    """Raise `InputError` for a recording that does not lie below the corpus's folder."""
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or not parts.name:
+        raise InputError(f"path {path!r}: does not lie below the corpus's folder; scan the corpus again")
+
+
+def _is_there(source: Path, target: Path, *, is_link: bool) -> bool:
+    """Tell whether an earlier run has written a recording, and the original is no newer."""
+    if not target.is_file() or target.stat().st_mtime_ns < source.stat().st_mtime_ns:
+        return False
+    return is_link or not target.samefile(source)  # linked when it was called noise, and now it is speech
 
 
 def _dehiss(source: Path, target: Path) -> float | None:
     """Write a recording without its hiss; return how far what stayed lies above what went."""
     sound, sample_rate = read_segment(source)
+    if not sound.size:
+        raise InputError(f"{source}: is empty; copy or record it again")
+    if len(sound) > FLAC_CHANNELS or sample_rate > FLAC_RATE:
+        raise InputError(
+            f"{source}: has {counted(len(sound), 'channel')} at {sample_rate} Hz; FLAC holds {FLAC_CHANNELS} at "
+            f"{FLAC_RATE}"
+        )
     clean = restore(sound, sample_rate, "classic", config=CONFIG)
     peak = float(np.abs(clean).max(initial=0.0))
     # Scaled where it would clip: the level of a clean side is drawn anew for every example.
@@ -118,7 +144,7 @@ def _dehiss(source: Path, target: Path) -> float | None:
         try:
             soundfile.write(temporary, fitted, sample_rate, "PCM_24", format="FLAC")
         except soundfile.LibsndfileError as error:
-            raise OutputError(f"{target}: cannot be written as FLAC ({error}); free some space") from None
+            raise OutputError(f"{target}: cannot be written ({error}); free some space") from None
     went = float(np.mean(np.square(sound - clean, dtype=np.float64)))
     return float(10 * np.log10(np.mean(np.square(clean, dtype=np.float64)) / went + 1e-20)) if went else None
 
@@ -128,10 +154,10 @@ def _link(source: Path, target: Path) -> None:
     temporary = reserve(target, overwrite=True)
     try:
         try:
-            os.link(source, temporary)
+            os.link(source.resolve(), temporary)  # of a link itself it would be another link
         except OSError:
             with writing(target, temporary):
-                shutil.copy2(source, temporary)
+                shutil.copyfile(source, temporary)  # not its mode: it may be read-only
         os.replace(temporary, target)
     finally:
         discard(temporary)

@@ -164,6 +164,13 @@ class RunConfig(Settings):
     def _wherever_it_goes_on(cls, listen: list[Path]) -> list[Path]:
         return [path.absolute() for path in listen]
 
+    @field_validator("after")
+    @classmethod
+    def _in_order(cls, after: ClassicConfig) -> ClassicConfig:
+        if "order" not in after.model_fields_set:
+            raise ValueError("has no order; write which stages run, such as {order: [declick]}")
+        return after
+
     @field_validator("network")
     @classmethod
     def _known(cls, network: str) -> str:
