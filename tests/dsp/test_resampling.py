@@ -1,9 +1,11 @@
-"""A stream is resampled as its whole would be, whatever the blocks."""
+"""A stream is resampled as its whole would be, whatever the blocks; a recording keeps more of its band."""
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from resound.dsp.resampling import Conversion, StreamResampler
+from resound.dsp import resampling
+from resound.dsp.resampling import Conversion, StreamResampler, reach, resample
 from resound.errors import ConfigError
 
 RATES = [(44100, 48000), (48000, 44100), (8000, 48000), (48000, 16000), (22050, 16000)]
@@ -60,3 +62,51 @@ def test_nothing_in_nothing_out():
 def test_rates_with_next_to_nothing_in_common_are_told_before_memory_is_gone():
     with pytest.raises(ConfigError, match="between 2999999 and 48000 Hz"):
         StreamResampler(2999999, 48000, 1)
+
+
+@pytest.mark.parametrize(("rate_in", "rate_out"), [(48000, 16000), (16000, 48000), (44100, 48000)])
+def test_resampling_has_no_delay(rate_in, rate_out):
+    def bump(rate: int) -> NDArray:
+        time = np.arange(rate // 2) / rate
+        return np.exp(-0.5 * ((time - 0.25) / 0.002) ** 2)[None]
+
+    np.testing.assert_allclose(resample(bump(rate_in), rate_in, rate_out), bump(rate_out), atol=1e-4)
+
+
+@pytest.mark.parametrize(("rate_in", "rate_out"), RATES)
+def test_the_filter_is_the_same_in_stretches_and_output_by_output(rate_in, rate_out, monkeypatch):
+    noise = np.random.default_rng(4).standard_normal((2, rate_in // 4))
+    in_stretches = in_blocks(StreamResampler(rate_in, rate_out, 2), noise, any_sizes(5))
+    monkeypatch.setattr(resampling, "MOST_WEIGHTS", 0)
+    resampling.stretch.cache_clear()
+    one_by_one = StreamResampler(rate_in, rate_out, 2).process(noise)
+    resampling.stretch.cache_clear()
+    np.testing.assert_allclose(in_stretches, one_by_one, atol=1e-12)
+
+
+@pytest.mark.parametrize(("rate_in", "rate_out"), RATES)
+def test_a_recording_keeps_its_band_to_0_98_of_it_and_nothing_above(rate_in, rate_out):
+    lower, seconds = min(rate_in, rate_out), np.arange(rate_in) / rate_in
+    tones = np.sin(np.pi * 0.975 * lower * np.array([[1.0], [1.06]]) * seconds)  # the second is above the lower band
+    made = resample(tones[: 1 + (rate_in > rate_out)], rate_in, rate_out)
+    edge = rate_out // 10
+    expected = np.sin(np.pi * 0.975 * lower * np.arange(made.shape[1]) / rate_out)
+    np.testing.assert_allclose(made[0, edge:-edge], expected[edge:-edge], atol=1e-4)
+    assert np.abs(made[1:, edge:-edge]).max(initial=0) < 3e-5
+
+
+@pytest.mark.parametrize(("rate_in", "rate_out"), [*RATES, (48001, 16000)])
+def test_there_and_back_depends_on_no_more_than_is_stated(rate_in, rate_out):
+    sound = np.zeros((1, 2 * rate_in // 2 * 2))
+    sound[0, rate_in] = 1.0
+    back = resample(resample(sound, rate_in, rate_out), rate_out, rate_in)
+    far = reach(rate_in, rate_out)
+    assert np.abs(back[0, : rate_in - far]).max() < 1e-6
+    assert np.abs(back[0, rate_in + far :]).max() < 1e-6
+
+
+def test_rates_with_next_to_nothing_in_common_still_resample_a_recording():
+    seconds = np.arange(96001) / 96001
+    made = resample(np.sin(2 * np.pi * 1000 * seconds)[None], 96001, 48000)
+    expected = np.sin(2 * np.pi * 1000 * np.arange(made.shape[1]) / 48000)
+    np.testing.assert_allclose(made[0, 4800:-4800], expected[4800:-4800], atol=1e-4)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from resound.inference.offline import StageReport, Timeline, cross_fade, resampled, restore_blocks
+from resound.inference.offline import StageReport, Timeline, cross_fade, restore_blocks
 
 RATE = 8000
 CHUNK_SECONDS, OVERLAP_SECONDS = 0.05, 0.0125
@@ -242,12 +242,3 @@ def test_a_report_counts_every_sample_once():
     assert report.energy_removed == pytest.approx(np.sum(sound**2) / 4)
     assert report.removed_db == pytest.approx(-6.0206, abs=1e-3)
     assert StageReport("nothing", 1.0, 0.0).removed_db is None
-
-
-@pytest.mark.parametrize(("rate_in", "rate_out"), [(48000, 16000), (16000, 48000), (44100, 48000)])
-def test_resampling_has_no_delay(rate_in, rate_out):
-    def bump(rate: int) -> NDArray:
-        time = np.arange(rate // 2) / rate
-        return np.exp(-0.5 * ((time - 0.25) / 0.002) ** 2)[None]
-
-    np.testing.assert_allclose(resampled(bump(rate_in), rate_in, rate_out), bump(rate_out), atol=1e-4)

@@ -213,6 +213,20 @@ def test_the_stated_delay_holds_wherever_blocks_and_frames_meet(model_rate, fram
     assert np.max(n_in - n_out) == stream.latency_samples
 
 
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100])
+def test_the_top_of_a_recording_at_a_lower_rate_is_restored_too(rate):
+    maker = Halver(480)
+    maker.sample_rate = 48000
+    sound = np.sin(np.pi * 0.97 * np.arange(rate))[None]  # of a stream's band this is beyond the flat part
+    stream, recording = (Stream(maker, sample_rate=rate, whole=whole) for whole in (False, True))
+    left = [
+        np.abs(np.concatenate([each.process(sound), each.flush()], axis=1)[0, rate // 2 : rate // 2 + 500]).max()
+        for each in (stream, recording)
+    ]
+    assert left[0] > 0.9 and left[1] < 0.51
+    assert stream.latency_samples < recording.latency_samples
+
+
 def test_a_delay_of_more_than_a_second_is_stated():
     assert Stream(Halver(late=2 * RATE)).latency_samples == 2 * RATE + 159
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from resound.dsp.resampling import resample
 from resound.errors import ModelError
 from resound.inference.demo import damage, tune
 from resound.inference.frames import GraphFrames
 from resound.inference.graph_file import GraphFile
-from resound.inference.offline import resampled
 from resound.models.network import Network
 
 MOST_ERROR = 1e-4  # of the network's own peak
@@ -64,7 +64,7 @@ def test_sounds(sample_rate: int, n_channels: int, recording: Sound | None = Non
     """Return sounds ``(channel, time)`` by name, ten seconds in all, and the recording."""
     rng = np.random.default_rng(20)
     clean = tune()
-    melody = resampled(damage(clean, rng)[None], 44100, sample_rate)[:, : 4 * sample_rate]
+    melody = resample(damage(clean, rng)[None], 44100, sample_rate)[:, : 4 * sample_rate]
     second = sample_rate
     sounds = {
         "a damaged melody": melody,

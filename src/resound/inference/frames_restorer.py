@@ -38,7 +38,9 @@ class FramesRestorer:
         """Return a stream for a recording.  Raises `ConfigError` and `ModelError` for channels that do not fit."""
         from resound.inference.streaming import Stream
 
-        stream = Stream(self._frames, sample_rate=sample_rate, channels=n_channels, max_reduction_db=max_reduction_db)
+        stream = Stream(
+            self._frames, sample_rate=sample_rate, channels=n_channels, max_reduction_db=max_reduction_db, whole=True
+        )
         if stream.n_channels_out != n_channels:
             made = counted(stream.n_channels_out, "channel")
             raise ModelError(f"model {self.name!r} makes {made} of {n_channels}; to restore takes one that keeps them")

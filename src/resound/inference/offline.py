@@ -16,9 +16,9 @@ from numbers import Real
 from typing import Protocol
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
+from resound.dsp.resampling import reach, resample
 from resound.errors import ConfigError, ModelError
 
 Samples = NDArray[np.float64]
@@ -28,7 +28,6 @@ MOST_CHANNELS = 64  # an array of more rows than columns and than this was given
 SAMPLE_RATES = (1000, 3_000_000)  # Hz: below, frames are a few samples long; above is nothing but DSD as bits
 CHUNK_SECONDS = 20.0
 OVERLAP_SECONDS = 0.5
-RESAMPLER_MARGIN_SECONDS = 0.05  # beyond which soxr's filter at HQ does not reach
 # Several channels and high rates are cut finer: a chunk with its context has at most so many samples in all, unless the
 # context alone has more.
 MAX_CHUNK_SAMPLES = 2_400_000
@@ -286,7 +285,7 @@ class ChunkPlan:
         n_channels = heard.blocks[0].shape[0] if heard.blocks else 1
         context = -(-restorer.context * sample_rate // restorer.sample_rate)
         if restorer.sample_rate != sample_rate:
-            context += round(RESAMPLER_MARGIN_SECONDS * sample_rate)
+            context += reach(sample_rate, restorer.sample_rate)
         overlap = max(1, round(overlap_seconds * sample_rate))
         room = MAX_CHUNK_SAMPLES // n_channels - 2 * context - overlap
         hop = max(overlap, min(round(chunk_seconds * sample_rate), room))
@@ -318,14 +317,9 @@ def removed_by(restorer: Restorer, chunk: Samples, sample_rate: int) -> Samples:
     """Return what the restorer takes away from ``(channel, time)`` at ``sample_rate``, same shape."""
     if restorer.sample_rate == sample_rate:
         return chunk - restorer.process(chunk)
-    inside = resampled(chunk, sample_rate, restorer.sample_rate)
-    removed = resampled(inside - restorer.process(inside), restorer.sample_rate, sample_rate)
+    inside = resample(chunk, sample_rate, restorer.sample_rate)
+    removed = resample(inside - restorer.process(inside), restorer.sample_rate, sample_rate)
     fitted = np.zeros_like(chunk)
     n_common = min(removed.shape[1], chunk.shape[1])
     fitted[:, :n_common] = removed[:, :n_common]
     return fitted
-
-
-def resampled(block: Samples, rate_in: int, rate_out: int) -> Samples:
-    """Return ``(channel, time)`` at another rate, without delay."""
-    return np.ascontiguousarray(soxr.resample(block.T, rate_in, rate_out, quality="HQ").T)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resound.dsp.permutation import best_matching
+from resound.dsp.resampling import resample
 from resound.errors import ModelError, train_extra
 from resound.inference.network import LoadedNetwork
 from resound.inference.offline import (
@@ -28,7 +29,6 @@ from resound.inference.offline import (
     checked_samples,
     chunks_of,
     cross_fade,
-    resampled,
 )
 from resound.shipped import named
 
@@ -239,11 +239,11 @@ def separated(block: Samples, separator: Separator, sample_rate: int) -> Voices:
     if separator.sample_rate == sample_rate:
         return separator.process(block)
     fitted = np.zeros((separator.n_sources, *block.shape))
-    inside = resampled(block, sample_rate, separator.sample_rate)
+    inside = resample(block, sample_rate, separator.sample_rate)
     if not inside.size:  # one sample or two are none at a rate so much lower: all of it is rest
         return fitted
     voices = separator.process(inside)
-    rows = resampled(voices.reshape(-1, voices.shape[-1]), separator.sample_rate, sample_rate)
+    rows = resample(voices.reshape(-1, voices.shape[-1]), separator.sample_rate, sample_rate)
     n_common = min(rows.shape[1], block.shape[1])
     fitted[..., :n_common] = rows[:, :n_common].reshape(*voices.shape[:2], -1)
     return fitted

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from resound.dsp.resampling import Conversion, StreamResampler
+from resound.dsp.resampling import SHARP, TRANSITION, Conversion, StreamResampler, is_long
 from resound.errors import ConfigError, ModelError, did_you_mean, one_line
 from resound.inference.frames import FrameMaker, FrameStream, GraphFrames
 from resound.inference.offline import MOST_CHANNELS, SAMPLE_RATES
@@ -53,11 +53,14 @@ class Stream:
         strength: float = 1.0,
         max_reduction_db: float | None = None,
         block_samples: int = 1,
+        whole: bool = False,
     ) -> None:
         """Open a model: a name (``voice``), the streaming form of an exported network, or the folder of a causal one.
 
         ``sample_rate`` and ``channels`` are those of what arrives (default: the model's).  ``block_samples`` promises
-        that only multiples of it arrive, which lowers the delay.  Raises `ModelError` and `ConfigError`.
+        that only multiples of it arrive, which lowers the delay.  ``whole`` is for recordings, which can wait: of
+        other rates than the model's, more of the top of the band is restored, at several times the delay.  Raises
+        `ModelError` and `ConfigError`.
         """
         self._frames = frames = open_frames(model)
         self.sample_rate = frames.sample_rate if sample_rate is None else _checked_rate(sample_rate)
@@ -65,7 +68,9 @@ class Stream:
         self.n_channels_out = _channels_out(frames, self.n_channels)
         self.block_samples = _checked_block(block_samples)
         self.strength, self.max_reduction_db = strength, max_reduction_db
-        self.latency_samples = _latency(frames, self.sample_rate, self.block_samples)
+        is_sharp = whole and not is_long(self.sample_rate, frames.sample_rate)
+        self._transition = SHARP if is_sharp else TRANSITION
+        self.latency_samples = _latency(frames, self.sample_rate, self.block_samples, self._transition)
         self._ramp = 1 / (RAMP_SECONDS * self.sample_rate)
         self.n_silenced = 0  # samples that were no sound: NaN, infinite, or 80 dB above full scale
         self.n_restarts = 0  # times that a network lost itself and began anew
@@ -99,7 +104,7 @@ class Stream:
 
     def reset(self) -> None:
         """Begin anew, as before the first sample."""
-        self._inner = _Removal(self._frames, self.sample_rate, self.n_channels, self.n_channels_out)
+        self._inner = _Removal(self._frames, self.sample_rate, self.n_channels, self.n_channels_out, self._transition)
         self._heard = np.zeros((self.n_channels_out, 0))
         self._removed = np.zeros((self.n_channels_out, 0))
         self._waiting = self.latency_samples  # zeros still to be given out
@@ -178,10 +183,10 @@ class Stream:
 class _Removal:
     """What a model removes, at the stream's rate, as soon as it is known; the first sample is the input's first."""
 
-    def __init__(self, frames: FrameMaker, sample_rate: int, n_channels: int, n_out: int) -> None:
+    def __init__(self, frames: FrameMaker, sample_rate: int, n_channels: int, n_out: int, transition: float) -> None:
         self._frames, self._n_out = frames, n_out
-        self._down = _resampler(sample_rate, frames.sample_rate, n_channels)
-        self._up = _resampler(frames.sample_rate, sample_rate, n_out)
+        self._down = _resampler(sample_rate, frames.sample_rate, n_channels, transition)
+        self._up = _resampler(frames.sample_rate, sample_rate, n_out, transition)
         self._pending = np.zeros((n_channels, 0))  # less than a frame, at the model's rate
         self._dry = np.zeros((n_out, frames.latency_samples))  # what the network's next output is of
         self._n_early = frames.latency_samples  # outputs still to come that are of before the first sample
@@ -279,21 +284,22 @@ def _checked_block(block_samples: int) -> int:
     return block_samples
 
 
-def _resampler(rate_in: int, rate_out: int, n_channels: int) -> Callable[[Samples], Samples]:
+def _resampler(rate_in: int, rate_out: int, n_channels: int, transition: float) -> Callable[[Samples], Samples]:
     """Return what resamples ``(channel, time)`` block by block."""
     if rate_in == rate_out:
         return lambda block: block
-    return StreamResampler(rate_in, rate_out, n_channels).process
+    return StreamResampler(rate_in, rate_out, n_channels, transition).process
 
 
-def _latency(frames: FrameMaker, sample_rate: int, block_samples: int) -> int:
+def _latency(frames: FrameMaker, sample_rate: int, block_samples: int, transition: float) -> int:
     """Return how many samples behind the input the output is, so that there is always one to give out.
 
     That is the model's own delay, what is missing of a frame at worst, and what the resamplers hold back: found by
     counting how many samples have come out when so many have gone in, until all begins to repeat itself.
     """
     size, late = frames.frame_samples, frames.latency_samples
-    there, back = Conversion.of(sample_rate, frames.sample_rate), Conversion.of(frames.sample_rate, sample_rate)
+    there = Conversion.of(sample_rate, frames.sample_rate, transition)
+    back = Conversion.of(frames.sample_rate, sample_rate, transition)
     most = (there.centre + (size - 1 + late) * there.down + back.centre) // there.up  # if the worst came together
     in_frames = size * sample_rate // math.gcd(size * sample_rate, frames.sample_rate)  # samples in whole frames
     n_blocks = in_frames // math.gcd(in_frames, block_samples)  # after which they begin together again
