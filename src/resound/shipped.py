@@ -3,7 +3,7 @@
 A folder ``weights/NAME`` holds
 
 =============================================  =======================================================================
-``NAME.onnx``                                  for recordings and streams, run by onnxruntime
+``NAME.onnx``                                  for recordings, and streams where it is causal, run by onnxruntime
 ``model.json`` and ``weights.safetensors``     the same network for torch: to train on, to adapt
 ``card.yaml``                                  what it is, what it learnt from, how good it is, what it cannot do;
                                                licence, and the SHA-256 of the files
@@ -23,8 +23,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from resound.errors import ModelError
 
-SHIPPED = ("film", "voice")
+RESTORING = ("film", "voice")
 AUTO = "film"  # what "auto" means
+SEPARATES = "separate"
+SHIPPED = RESTORING
 CARD = "card.yaml"
 VERSION = 2  # of the cards; since 2 they have network.after
 FOLDER = Path(__file__).parent / "weights"

@@ -36,6 +36,15 @@ def test_each_voice_is_a_file_like_the_input(resound, model, meeting):
     np.testing.assert_array_equal(rest + sum(voices), read_sound(meeting))
 
 
+def test_without_a_file_for_the_rest_the_voices_are_the_recording(resound, model, meeting):
+    ended = resound("separate", "meeting.wav", "--model", model)
+    assert (ended.status, "left over, and given to the louder: " in ended.stdout) == (0, True)
+    voices = [read_sound(meeting.with_name(f"meeting_{number}.wav")) for number in (1, 2)]
+    np.testing.assert_allclose(sum(voices), read_sound(meeting), atol=2.0**-22)  # each is rounded to 24 bits
+    told = json.loads(meeting.with_name("meeting_1.wav.json").read_text())
+    assert told["rest"] is None and told["rest_db"] < 0
+
+
 def test_the_log_says_what_was_done(resound, model, meeting):
     resound("separate", "meeting.wav", "--model", model)
     told = json.loads(meeting.with_name("meeting_2.wav.json").read_text())
@@ -121,7 +130,9 @@ def test_python_is_told_too(model):
 
 
 WRONG = {
-    "no model": (["meeting.wav"], "give one with --model FOLDER"),
+    "no such model": (["meeting.wav", "--model", "seperate"], "did you mean 'separate'?; give separate, an .onnx"),
+    "one that restores": (["meeting.wav", "--model", "film"], "film: gives one source; use it with 'resound restore'"),
+    "no file": (["meeting.wav", "--model", "gone.onnx"], "gone.onnx: no such model file"),
     "no folder": (["meeting.wav", "--model", "meeting.wav"], "meeting.wav: is a file, not a model's folder"),
     "another number": (["meeting.wav", "--model", "model", "--speakers", 3], "speakers is 3, model gives 2 voices"),
     "a file for two": (

@@ -57,6 +57,8 @@ TINY: dict[str, tuple[str, dict]] = {
     "band_rnn": ("band_rnn", BANDS),
     "band_rnn without a look ahead": ("band_rnn", {**BANDS, "lookahead_frames": 0, "filter_frames": 1, "n_narrow": 0}),
     "band_rnn two ahead": ("band_rnn", {**BANDS, "lookahead_frames": 2, "filter_frames": 2, "n_bands": 16}),
+    "band_rnn of two": ("band_rnn", {**BANDS, "n_sources": 2}),
+    "band_rnn both ways": ("band_rnn", {**BANDS, "n_sources": 2, "both_ways": True, "time_hidden": 5}),
     "two_stage_unet": ("two_stage_unet", {**UNET, "depth": 2}),
     "two_stage_unet one stage": ("two_stage_unet", {**UNET, "depth": 1, "num_tfc": 2, "n_stages": 1}),
     "two_stage_unet as published": ("two_stage_unet", {**UNET, "depth": 1, "num_tfc": 2, "pad_start": False}),

@@ -275,7 +275,7 @@ def test_a_graph_that_does_not_do_as_agreed_is_one_line_and_leaves_nothing(tmp_p
 
 
 def test_the_session_keeps_to_one_thread(mono):
-    options = OnnxRestorer(mono)._session.get_session_options()
+    options = OnnxRestorer(mono)._network.session.get_session_options()
     assert options.intra_op_num_threads == 1
 
 

@@ -45,6 +45,25 @@ def test_it_begins_near_to_the_input(network):
         assert torch.allclose(network(sound), sound, atol=1e-6)
 
 
+def test_of_several_voices_each_begins_as_its_share_of_the_input():
+    network = build("band_rnn", **SMALL, n_blocks=1, n_sources=2, both_ways=True).eval()
+    torch.nn.init.zeros_(network.leave.weight)
+    sound = 0.1 * noise()
+    with torch.inference_mode():
+        voices = network(sound)
+    assert torch.allclose(voices, sound.expand_as(voices) / 2, atol=1e-6)
+
+
+def test_both_ways_it_hears_what_follows_and_does_not_stream():
+    network = build("band_rnn", **SMALL, n_blocks=1, both_ways=True, time_hidden=5).eval()
+    assert not network.is_causal and "both ways" in network.looks_ahead
+    sound = noise(8000)
+    changed = torch.cat([sound[..., :6000], torch.zeros(1, 1, 2000)], dim=-1)
+    with torch.inference_mode():
+        error = (network(sound) - network(changed))[..., 5000:5600]  # two hops and more before the change
+    assert error.abs().max() > 1e-6
+
+
 @pytest.mark.parametrize("gain", [1e-3, 1e-2, 0.1, 0.5])
 def test_what_is_quieter_comes_out_quieter_by_as_much(network, gain):
     sound = noise(8000)
@@ -82,8 +101,7 @@ def test_the_running_mean_is_that_of_a_loop_however_it_is_cut():
 @pytest.mark.parametrize(
     ("sizes", "told"),
     [
-        ({"n_channels": 2}, "one channel in and one out, got 2 and 1"),
-        ({"n_sources": 2}, "one channel in and one out, got 1 and 2"),
+        ({"n_channels": 2}, "n_channels must be 1, got 2"),
         ({"n_bands": 26}, "n_bands must be a multiple of 4 .* got 26"),
         ({"kernel": 4}, "kernel must be odd, got 4"),
         ({"n_narrow": 24}, "n_narrow 24 < n_bands 24 <= hop 80 does not hold"),

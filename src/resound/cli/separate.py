@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def command(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Recordings, videos, folders or patterns.")],
     model: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="A network that separates, trained or imported.")
-    ] = None,
+        str, typer.Option(metavar="NAME|FILE|FOLDER", help="What separates: separate, an .onnx, a network's folder.")
+    ] = "separate",
     speakers: Annotated[
         int | None, typer.Option(metavar="N", help="How many voices. Default: as many as the model gives.")
     ] = None,
@@ -28,7 +28,7 @@ def command(
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where to. Default: beside the input.")
     ] = None,
     rest: Annotated[
-        bool, typer.Option("--rest", help="Also write what is in no voice: input minus all of them.")
+        bool, typer.Option("--rest", help="Write what is in no voice by itself; else the louder voice has it.")
     ] = False,
     start: Annotated[
         float, typer.Option(metavar="S", help="Separate only an excerpt: where it starts, in seconds.")
@@ -45,21 +45,20 @@ def command(
 ) -> None:
     """Separate voices that speak at the same time: meeting.wav becomes meeting_1.wav and meeting_2.wav.
 
-    Each has the rate, channels and length of the input. Together they are the input but for what --rest writes.
+    Each has the rate, channels and length of the input. Together they are the input, with --rest but for that.
 
-    Example: resound separate meeting.wav --model models/convtasnet --rest
+    Example: resound separate meeting.wav -o voices
     """
     from resound.cli.progress import bars
-    from resound.errors import ConfigError, ModelError, train_extra
+    from resound.errors import ConfigError
     from resound.inference.separate_file import Excerpt, plan_voices, separate_file
-    from resound.inference.separation import NetworkSeparator
+    from resound.inference.separation import open_separator
 
-    with train_extra():
-        from resound.checkpoint import found_model, use_all_cores
-    if model is None:
-        raise ModelError("no network that separates comes with resound so far; give one with --model FOLDER")
-    separator = NetworkSeparator(found_model(model))
-    use_all_cores()
+    separator = open_separator(model)
+    if "torch" in separator.packages:
+        from resound.checkpoint import use_all_cores
+
+        use_all_cores()
     if speakers is not None and speakers != separator.n_sources:
         raise ConfigError(
             f"speakers is {speakers}, {model} gives {separator.n_sources} voices; use a model for as many"
@@ -109,9 +108,10 @@ def tell(outcome: dict[str, Any], echo: Any, *, quiet: bool) -> None:
         print(f"resound: {one_line(outcome['error'])}", file=sys.stderr)
     elif not quiet and report:
         rest = "nothing" if report["rest_db"] is None else f"{report['rest_db']:.1f} dB"
+        to = "in none of them" if report["rest"] else "left over, and given to the louder"
         echo(
             f"{', '.join(map(one_line, report['outputs']))}  {clock(report['duration_seconds'])}  "
-            f"{counted(len(report['outputs']), 'voice')}, in none of them: {rest}"
+            f"{counted(len(report['outputs']), 'voice')}; {to}: {rest}"
         )
     elif not quiet:
         echo(f"{one_line(outcome['input'])}  has results, skipped")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,13 +81,11 @@ def runner_of(model: str) -> tuple[Run, bool]:
 
 
 def _separator_in(model: str) -> NetworkSeparator | None:
-    """Return the network in a folder if it is one that separates."""
-    if not os.path.isdir(model):
-        return None
-    from resound.inference.separation import NetworkSeparator
+    """Return a model if it is one that separates."""
+    from resound.inference.separation import open_separator
 
     try:
-        return NetworkSeparator(Path(model))
+        return open_separator(model)
     except ModelError:
         return None
 

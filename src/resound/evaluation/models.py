@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resound.errors import ModelError, train_extra
-from resound.inference.models import NAMES, find_model
+from resound.inference.models import RESTORES, find_model
 from resound.inference.network import LoadedNetwork
 from resound.inference.offline import Restorer, checked_samples
 from resound.inference.pipeline import restored
-from resound.inference.separation import NetworkSeparator, separate_blocks
+from resound.inference.separation import NetworkSeparator, open_separator, separate_blocks
 from resound.mixing.example import Example
+from resound.shipped import SEPARATES
 
 
 class Runner:
@@ -23,7 +24,7 @@ class Runner:
     def __init__(self, model: str) -> None:
         """Load a model.  Raises `ModelError`."""
         self.model = found(model)
-        self.network = None if self.model in NAMES or not os.path.isdir(self.model) else LoadedNetwork(Path(self.model))
+        self.network = None if not os.path.isdir(self.model) else LoadedNetwork(Path(self.model))
         self._stages: dict[int, list[Restorer]] = {}
         self._separator: NetworkSeparator | None = None
 
@@ -60,7 +61,7 @@ class Runner:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def _voices(self, example: Example) -> NDArray:
-        self._separator = self._separator or NetworkSeparator(Path(self.model))
+        self._separator = self._separator or open_separator(self.model)
         wide = checked_samples(example.degraded.mean(axis=0, keepdims=True), example.sample_rate)
         parts = [voices for _, voices in separate_blocks([wide], self._separator, sample_rate=example.sample_rate)]
         return np.concatenate(parts, axis=-1)[:, 0].astype(np.float32)
@@ -68,7 +69,7 @@ class Runner:
 
 def found(model: str) -> str:
     """Return a model's path or name, after a look whether there is one.  Raises `ModelError`."""
-    if model in NAMES or (model.endswith(".onnx") and os.path.exists(model)):
+    if model in (*RESTORES, SEPARATES) or (model.endswith(".onnx") and os.path.exists(model)):
         return model
     if not os.path.exists(model) and not _is_preset(model):
         find_model(model)  # whose error names what can be restored with
@@ -81,12 +82,12 @@ def check_fits(model: str, n_sources: int) -> None:
     """Raise `ModelError` for a model that can be loaded by none, or not for this: before all files say the same."""
     if n_sources == 1:
         find_model(model)
-    elif os.path.isdir(model):
-        separator = NetworkSeparator(Path(model))
-        if separator.n_sources != n_sources:
-            raise ModelError(f"{model}: gives {separator.n_sources} voices, the references are {n_sources}")
+    elif model in RESTORES:
+        raise ModelError(f"{model}: separates no voices; give {SEPARATES} or another network that does, or one --clean")
     else:
-        raise ModelError(f"{model}: separates no voices; give the folder of a network that does, or one --clean")
+        n_voices = open_separator(model).n_sources
+        if n_voices != n_sources:
+            raise ModelError(f"{model}: gives {n_voices} voices, the references are {n_sources}")
 
 
 def _is_preset(name: str) -> bool:

@@ -16,9 +16,9 @@ from resound.inference.graph_file import GraphFile
 from resound.inference.network import NetworkRestorer
 from resound.inference.offline import Restorer, Samples
 from resound.inference.onnx import OnnxRestorer
-from resound.shipped import AUTO, SHIPPED, file_of, is_shipped
+from resound.shipped import AUTO, RESTORING, SEPARATES, file_of, is_shipped
 
-NAMES = ("auto", "classic", *SHIPPED)
+RESTORES = ("auto", "classic", *RESTORING)  # names of models
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,19 @@ def find_model(
         raise ConfigError(f"max reduction is {max_reduction_db:g} dB; give 0 to 60")
     word = str(model)
     if not word:
-        raise ModelError(f"the model's name is empty; choose from {', '.join(NAMES)}, or give a path")
+        raise ModelError(f"the model's name is empty; choose from {', '.join(RESTORES)}, or give a path")
     if word == "classic":
         return _classic(config, max_reduction_db)
     is_auto = word == "auto"
     if is_auto and config.model_fields_set - {"skip"}:  # who sets how deep dehiss goes means no network beside it
         return _classic(config, max_reduction_db)
+    if word == SEPARATES and is_shipped(word):
+        raise ModelError(f"model {word!r} gives each voice of a recording by itself; use it with 'resound separate'")
     ships = is_auto or is_shipped(word)  # a file called as what "auto" means is not meant
     path = file_of(AUTO if is_auto else word) if ships else Path(word)
     if path.suffix.lower() != ".onnx" and not os.path.exists(path):
         raise ModelError(
-            f"model {word!r} is not known{did_you_mean(word, NAMES)}; choose from {', '.join(NAMES)}, "
+            f"model {word!r} is not known{did_you_mean(word, RESTORES)}; choose from {', '.join(RESTORES)}, "
             "or give the path of an .onnx file or of a network's folder"
         )
     network = NetworkRestorer(path) if os.path.isdir(path) else restorer_of(GraphFile(path))

@@ -85,7 +85,7 @@ class VoicesReport:
 
     input: str
     outputs: list[str]
-    rest: str | None
+    rest: str | None  # the file of what is in no voice; None: the voices have it
     model: str
     weights_md5: str
     parameters: dict[str, Any]
@@ -97,7 +97,7 @@ class VoicesReport:
     output_audio_md5: list[str]
     level_before: Level
     levels_after: list[Level]
-    rest_db: float | None  # energy of what is in no voice, relative to the input, dB; None: nothing
+    rest_db: float | None  # energy of what the network puts into no voice, relative to the input, dB; None: nothing
     n_chunks: int
     n_reordered: int  # chunks that were put into the order of those before
     unsure_seconds: list[float]  # where nothing told the voices apart
@@ -186,7 +186,10 @@ def _write_voices(
     before, *after = (LevelMeter(form.sample_rate, form.n_channels) for _ in range(1 + len(writers)))
     length_seconds = expected_seconds(reader)
     blocks = reader.blocks(max(1, round(READ_BLOCK_SECONDS * form.sample_rate)))
-    for mixture, voices in separate_blocks(blocks, separator, sample_rate=form.sample_rate, report=told):
+    separated = separate_blocks(
+        blocks, separator, sample_rate=form.sample_rate, rest_apart=rest is not None, report=told
+    )
+    for mixture, voices in separated:
         stored = [writer.write(voice) for writer, voice in zip(writers, voices, strict=True)]
         if rest is not None:
             rest.write(mixture - np.sum(stored, axis=0))
@@ -220,12 +223,12 @@ def _write_voices(
         n_reordered=told.n_reordered,
         unsure_seconds=told.unsure_seconds,
         n_clipped=sum(writer.n_clipped for writer in writers),
-        warnings=[*warnings_of(reader, *everything), *_doubts(told, separator, reader), *_silent_voices(plan, after)],
-        versions=versions("torch"),
+        warnings=[*warnings_of(reader, *everything), *_doubts(told, reader), *_silent_voices(plan, after)],
+        versions=versions(*separator.packages),
     )
 
 
-def _doubts(told: SeparationReport, separator: NetworkSeparator, reader: Reader) -> list[str]:
+def _doubts(told: SeparationReport, reader: Reader) -> list[str]:
     """Return what the user should know of the separation itself."""
     doubts = []
     if told.unsure_seconds:
@@ -238,11 +241,6 @@ def _doubts(told: SeparationReport, separator: NetworkSeparator, reader: Reader)
         doubts.append(
             f"{reader.path}: the voices leave out {10 ** (told.rest_db / 10):.0%} of the energy; the model does not "
             "suit this recording"
-        )
-    if separator.sample_rate < reader.format.sample_rate:
-        doubts.append(
-            f"{reader.path}: the model hears up to {separator.sample_rate / 2000:g} kHz; what lies above is in no "
-            "voice (--rest keeps it)"
         )
     return doubts
 

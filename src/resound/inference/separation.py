@@ -5,21 +5,28 @@ SI-SDR it is free to).  So chunks overlap, and where two have heard the same, th
 which its voices resemble those of the earlier one most.  Where that is a pause, or one voice is silent, nothing can be
 told; then the later chunk is made again from further back, until there is something to tell it by.  The levels are
 those whose sum comes nearest to the mixture (least squares); where a voice is quiet, its level goes on from before.
+
+What is in no voice then (what the network's own rate cannot hold, too) goes to whoever is louder at that moment, so
+that the voices are the mixture, unless it is asked for by itself.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from resound.dsp.permutation import best_matching
 from resound.dsp.resampling import resample
-from resound.errors import ModelError, train_extra
+from resound.errors import ModelError, did_you_mean, one_line, train_extra
+from resound.inference.graph_file import GraphFile
 from resound.inference.network import LoadedNetwork
 from resound.inference.offline import (
     CHUNK_SECONDS,
@@ -30,7 +37,8 @@ from resound.inference.offline import (
     chunks_of,
     cross_fade,
 )
-from resound.shipped import named
+from resound.inference.onnx import OnnxNetwork
+from resound.shipped import RESTORING, SEPARATES, file_of, is_shipped
 
 Voices = NDArray[np.float64]  # (voice, channel, time)
 
@@ -40,19 +48,19 @@ PAUSE = 1e-3  # of the earlier chunk's power: an overlap quieter than that is no
 PRIOR = 1e-2  # of the loudest voice's energy: at which a voice's level is half that of the chunk before
 FIRST_PRIOR = 1e-9  # in the first chunk, where nothing is known of levels: it only keeps silent voices finite
 ENVELOPE_SECONDS = 0.02
+SHARE_SECONDS = 0.05  # over which the voices' powers say who gets what is in none of them
 
 
-def separate(samples: NDArray, sample_rate: int, model: str | Path) -> NDArray:
+def separate(samples: NDArray, sample_rate: int, model: str | Path = SEPARATES) -> NDArray:
     """Return the voices, ``(voice, time)`` for ``(time,)`` and ``(voice, channel, time)`` for ``(channel, time)``.
 
-    float32 or float64, full scale ±1; ``model`` is the folder of a network that separates.  Raises `ConfigError` for
-    samples of another kind, `ModelError` for a model that does not separate.
+    float32 or float64, full scale ±1; ``model`` is ``separate``, which ships, an ``.onnx`` or the folder of a network
+    that separates.  The voices add up to the samples.  Raises `ConfigError` for samples of another kind, `ModelError`
+    for a model that does not separate.
 
-    >>> voices = separate(samples, 16000, "models/convtasnet")                            # doctest: +SKIP
+    >>> voices = separate(samples, 16000)                                                 # doctest: +SKIP
     """
-    with train_extra():
-        from resound.checkpoint import found_model
-    wide, separator = checked_samples(samples, sample_rate), NetworkSeparator(found_model(model))
+    wide, separator = checked_samples(samples, sample_rate), open_separator(model)
     shape = (separator.n_sources, *np.shape(samples))
     if not wide.size:
         return np.zeros(shape, np.asarray(samples).dtype)
@@ -74,20 +82,25 @@ class Separator(Protocol):
 
 
 class NetworkSeparator:
-    """Separates with a network from a model's folder; each channel by itself, its voices in the first one's order."""
+    """Separates with a network; each channel by itself, its voices in the first one's order."""
 
-    def __init__(self, folder: Path) -> None:
-        """Load the network.  Raises `ModelError` if it is damaged, or none that separates a mono mixture."""
-        self._network = network = LoadedNetwork(folder)
+    def __init__(self, network: LoadedNetwork | OnnxNetwork, told: str) -> None:
+        """Take a network; ``told`` is how people call it.  Raises `ModelError` if it separates no mono mixture."""
+        self._network = network
         self.name, self.weights_md5 = network.name, network.weights_md5
         self.sample_rate, self.grid, self.context = network.sample_rate, network.grid, network.context
         self.n_sources = network.n_sources
         if network.n_sources < 2:
-            raise ModelError(
-                f"{named(folder)}: gives one source; use it with 'resound restore', or give one that separates"
-            )
+            raise ModelError(f"{told}: gives one source; use it with 'resound restore', or give one that separates")
         if network.n_channels != 1:
-            raise ModelError(f"{folder}: takes {network.n_channels} channels; to separate takes a network for mono")
+            raise ModelError(
+                f"{told}: takes {network.n_channels or 'any number of'} channels; to separate takes a network for mono"
+            )
+
+    @property
+    def packages(self) -> list[str]:
+        """What it runs on beside the core."""
+        return ["torch"] if isinstance(self._network, LoadedNetwork) else []
 
     def process(self, block: Samples) -> Voices:
         """Return ``(voice, channel, time)`` for ``(channel, time)``."""
@@ -109,6 +122,31 @@ def envelope(voices: NDArray, sample_rate: int) -> NDArray:
     level = np.sqrt(np.mean(padded.reshape(len(voices), -1, length) ** 2, axis=2))
     level -= level.mean(axis=1, keepdims=True)
     return level / np.maximum(np.linalg.norm(level, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+
+
+def open_separator(model: str | os.PathLike[str] = SEPARATES) -> NetworkSeparator:
+    """Return what separates: ``separate``, which ships, an ``.onnx``, or a network's folder, which needs torch.
+
+    Raises `ModelError`.
+    """
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(f"{one_line(model)}: is no model; give {SEPARATES}, or a path")
+    word = os.fspath(model)
+    if word in RESTORING and is_shipped(word):
+        raise ModelError(f"{word}: gives one source; use it with 'resound restore', or give one that separates")
+    if is_shipped(word):
+        return NetworkSeparator(OnnxNetwork(GraphFile(file_of(word))), word)
+    if word.lower().endswith(".onnx"):
+        file = GraphFile(Path(word))
+        if file.is_streaming:
+            raise ModelError(f"{word}: is a streaming form; export it without --streaming, or give the folder")
+        return NetworkSeparator(OnnxNetwork(file), word)
+    if not os.path.exists(word) and (find_spec("torch") is None or did_you_mean(word, [SEPARATES])):
+        hint = did_you_mean(word, [SEPARATES])
+        raise ModelError(f"model {word!r} is not known{hint}; give {SEPARATES}, an .onnx file or a network's folder")
+    with train_extra():
+        from resound.checkpoint import found_model
+    return NetworkSeparator(LoadedNetwork(found_model(model)), word)
 
 
 @dataclass
@@ -136,11 +174,13 @@ def separate_blocks(
     sample_rate: int,
     chunk_seconds: float = CHUNK_SECONDS,
     overlap_seconds: float = OVERLAP_SECONDS,
+    rest_apart: bool = False,
     report: SeparationReport | None = None,
 ) -> Iterator[tuple[Samples, Voices]]:
     """Yield the mixture ``(channel, time)`` and its voices ``(voice, channel, time)``, as many samples as came in.
 
-    ``blocks`` are ``(channel, time)`` at ``sample_rate``.  What lies above the separator's own rate is in no voice.
+    ``blocks`` are ``(channel, time)`` at ``sample_rate``.  The voices add up to the mixture, unless ``rest_apart``:
+    then what the separator leaves out, and what lies above its own rate, is in none of them.
     """
     report = SeparationReport() if report is None else report
     lengths = {"chunk_seconds": chunk_seconds, "overlap_seconds": overlap_seconds}
@@ -155,13 +195,18 @@ def separate_blocks(
         if not is_sure:
             report.unsure_seconds.append(round(chunk.start / sample_rate, 2))
         mixture = chunk.samples[:, chunk.inside]
-        voices = heard.between(chunk.start, chunk.stop)
-        voices = levels.fit(voices, mixture)[..., None] * voices
+        inside = heard.between(chunk.start, chunk.stop)
+        gains = levels.fit(inside, mixture)[..., None]
+        voices = gains * inside
+        rest = mixture - voices.sum(axis=0)
+        if not rest_apart:
+            around = heard.shares(gains, sample_rate)
+            voices += around[..., chunk.start - heard.first : chunk.stop - heard.first] * rest
+        report.energy_in += float(np.sum(np.square(mixture[:, : chunk.n_done])))
+        report.energy_rest += float(np.sum(np.square(rest[:, : chunk.n_done])))
         rows = cross_fade(fading, voices.reshape(-1, voices.shape[-1]))
         fading = rows[:, chunk.n_done :].copy()
         mixture, voices = mixture[:, : chunk.n_done], rows[:, : chunk.n_done].reshape(*voices.shape[:2], -1)
-        report.energy_in += float(np.sum(np.square(mixture)))
-        report.energy_rest += float(np.sum(np.square(mixture - voices.sum(axis=0))))
         earlier = heard
         yield mixture, voices
 
@@ -182,6 +227,16 @@ class Heard:
     def between(self, start: int, stop: int) -> Voices:
         """Return the samples from ``start`` to ``stop``, both inside."""
         return self.voices[..., start - self.first : stop - self.first]
+
+    def shares(self, gains: NDArray, sample_rate: int) -> Voices:
+        """Return each voice's part of the power at every moment, ``(voice, channel, time)``; where all rest, as much.
+
+        ``gains`` are those that the voices get, ``(voice, channel, 1)``.
+        """
+        length = max(1, round(SHARE_SECONDS * sample_rate))
+        power = uniform_filter1d(np.square(gains * self.voices), length, axis=-1).clip(min=0)
+        power += np.finfo(np.float64).tiny
+        return power / power.sum(axis=0)
 
 
 def continued(chunk: Chunk, separator: Separator, sample_rate: int, earlier: Heard | None) -> tuple[Heard, bool]:

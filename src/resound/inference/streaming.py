@@ -25,7 +25,7 @@ from resound.errors import ConfigError, ModelError, did_you_mean, one_line
 from resound.inference.frames import FrameMaker, FrameStream, GraphFrames
 from resound.inference.offline import MOST_CHANNELS, SAMPLE_RATES
 from resound.inference.pipeline import check_strength
-from resound.shipped import AUTO, SHIPPED, file_of, is_shipped
+from resound.shipped import AUTO, RESTORING, SEPARATES, file_of, is_shipped
 
 Samples = NDArray[np.float64]
 RAMP_SECONDS = 0.02  # in which a gain goes from 0 to 1: no click
@@ -227,18 +227,20 @@ def open_frames(model: str | os.PathLike[str] | FrameMaker) -> FrameMaker:
     """Return what makes a model's frames.  Raises `ModelError` for a model that cannot stream, or is none."""
     if not isinstance(model, str | os.PathLike):
         if not hasattr(model, "n_sources"):
-            raise ModelError(f"{one_line(model)}: is no model; give {', '.join(SHIPPED)}, or a path")
+            raise ModelError(f"{one_line(model)}: is no model; give {', '.join(RESTORING)}, or a path")
         return model
     if not str(model):
-        raise ModelError(f"the model's name is empty; give {', '.join(SHIPPED)}, or a path")
+        raise ModelError(f"the model's name is empty; give {', '.join(RESTORING)}, or a path")
     if str(model) == "auto":
         return GraphFrames(file_of(AUTO))
+    if str(model) == SEPARATES and is_shipped(model):
+        raise ModelError(f"model {str(model)!r} hears all of a recording and cannot stream; 'resound separate' runs it")
     if is_shipped(model):
         return GraphFrames(file_of(str(model)))
     path = Path(model)
     if str(model) == "classic":
         raise ModelError(
-            f"model {str(model)!r} looks at seconds of what follows and cannot stream; give {', '.join(SHIPPED)}, a "
+            f"model {str(model)!r} looks at seconds of what follows and cannot stream; give {', '.join(RESTORING)}, a "
             "network that is exported with --streaming, or a causal one's folder"
         )
     if path.is_dir():
@@ -247,7 +249,7 @@ def open_frames(model: str | os.PathLike[str] | FrameMaker) -> FrameMaker:
         return NetworkFrames(path)
     if not path.exists() and path.suffix.lower() != ".onnx":
         raise ModelError(
-            f"model {str(model)!r} is not known{did_you_mean(str(model), SHIPPED)}; give {', '.join(SHIPPED)}, an "
+            f"model {str(model)!r} is not known{did_you_mean(str(model), RESTORING)}; give {', '.join(RESTORING)}, an "
             ".onnx file that 'resound export --streaming' made, or a causal network's folder"
         )
     return GraphFrames(path)

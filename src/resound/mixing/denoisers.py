@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from resound.audio.segments import read_excerpt, resample
 from resound.dsp.alignment import Delay, find_delay, moved_earlier
 from resound.errors import ConfigError, InputError, did_you_mean
-from resound.shipped import SHIPPED
+from resound.shipped import RESTORING
 
 Audio = NDArray[np.float32]  # (channel, time), full scale ±1
 LEAST_CONFIDENCE = 0.2  # of a delay; unrelated material stays below
@@ -87,7 +87,7 @@ def open_denoiser(config: DenoiserConfig) -> Denoiser:
     word = config.with_
     if word == "rnnoise":
         return _RnNoise()
-    if word == "classic" or word in SHIPPED or word.lower().endswith(".onnx"):
+    if word == "classic" or word in RESTORING or word.lower().endswith(".onnx"):
         return _Model(word)
     return _Program(config)
 
@@ -176,7 +176,8 @@ class _Program:
         self.name = os.path.basename(words[0]) if words else ""
         if not any("{in}" in word for word in words) or not any("{out" in word for word in words):
             hint = (
-                did_you_mean(config.with_, (*PROGRAMS, "rnnoise", "classic", *SHIPPED)).removeprefix("; ") or NO_COMMAND
+                did_you_mean(config.with_, (*PROGRAMS, "rnnoise", "classic", *RESTORING)).removeprefix("; ")
+                or NO_COMMAND
             )
             raise ConfigError(f"denoiser: {config.with_!r} does not say where its files go; {hint}")
         if shutil.which(words[0]) is None:

@@ -1,4 +1,4 @@
-"""BandRNN, our own: a filter for each band from recurrences over time and over bands; small, causal, full band.
+"""BandRNN, our own: a filter for each band from recurrences over time and over bands; small, full band, causal.
 
 ::
 
@@ -17,6 +17,9 @@ What comes out is the input filtered, so that twice the input is exactly twice t
 Band: what is removed in a bin is decided by the band that it belongs to; nothing is low-passed.
 
 Delay: a window and ``lookahead_frames`` more, 30 ms with the default sizes; the hop that a stream waits for is in it.
+
+Voices: with ``n_sources`` each has a filter of its own.  ``both_ways`` lets the recurrences over time look ahead, for
+recordings: who speaks is often clear only later.
 
 What makes it fast: past the two convolutions there are a quarter as many bands; norms are those of batches, which are
 part of the weights when it does not learn; a recording is one run of each GRU.
@@ -55,11 +58,13 @@ class BandRNNConfig(NetworkConfig):
     filter_frames: int = Field(3, ge=1, le=8)  # the one in the middle of the look-ahead, and those around it
     exponent: float = Field(0.3, gt=0, le=1)  # of magnitudes
     level_seconds: float = Field(3.0, gt=0)  # what the running level looks back
+    both_ways: bool = False  # the GRUs over time too: not causal
+    time_hidden: int | None = Field(None, ge=1)  # of the GRU over time, each way; None: as many as channels
 
     @model_validator(mode="after")
     def _check(self) -> BandRNNConfig:
-        if self.n_channels != 1 or self.n_sources != 1:
-            raise ValueError(f"one channel in and one out, got {self.n_channels} and {self.n_sources}")
+        if self.n_channels != 1:
+            raise ValueError(f"n_channels must be 1, got {self.n_channels}")
         if self.n_bands % 4:
             raise ValueError(f"n_bands must be a multiple of 4 (it is halved twice), got {self.n_bands}")
         if not self.kernel % 2:
@@ -83,7 +88,7 @@ class BandRNNConfig(NetworkConfig):
 
 
 class BandRNN(Network):
-    """Waveform ``(batch, 1, time)`` to ``(batch, 1, time)``."""
+    """Waveform ``(batch, 1, time)`` to ``(batch, source, time)``."""
 
     config: BandRNNConfig
     window: Tensor
@@ -96,12 +101,13 @@ class BandRNN(Network):
         self.enter = ConvNorm(3 * n_seen, narrow, kernel)
         self.down = ConvNorm(narrow, wide, kernel)
         self.place = nn.Parameter(torch.zeros(config.n_bands // 4, wide))  # what sets a band apart from others
-        self.blocks = nn.ModuleList(Block(wide, config.band_hidden) for _ in range(config.n_blocks))
+        sizes = wide, self._time_hidden, config.band_hidden
+        self.blocks = nn.ModuleList(Block(*sizes, both_ways=config.both_ways) for _ in range(config.n_blocks))
         self.up = UpNorm(wide, narrow)
-        self.leave = nn.ConvTranspose1d(narrow, 2 * config.filter_frames, 4, 2, 1)
-        begins = torch.zeros(2 * config.filter_frames)
-        begins[2 * self._middle] = 1.0  # near to the input: a filter of 1 in the frame itself
-        self.leave.bias = nn.Parameter(begins)
+        self.leave = nn.ConvTranspose1d(narrow, 2 * config.filter_frames * config.n_sources, 4, 2, 1)
+        begins = torch.zeros(config.n_sources, config.filter_frames, 2)
+        begins[:, self._middle, 0] = 1 / config.n_sources  # near to the input: a filter of 1 in the frame itself
+        self.leave.bias = nn.Parameter(begins.flatten())
         with torch.no_grad():
             self.leave.weight.mul_(0.1)
         self.register_buffer("window", torch.hann_window(2 * config.hop).sqrt(), persistent=False)
@@ -109,8 +115,8 @@ class BandRNN(Network):
 
     @property
     def looks_ahead(self) -> str:
-        """Nothing: `latency_samples` are all."""
-        return ""
+        """Nothing, `latency_samples` are all, unless its GRUs run both ways."""
+        return "its GRUs over time run both ways" if self.config.both_ways else ""
 
     @property
     def hop_samples(self) -> int:
@@ -128,12 +134,17 @@ class BandRNN(Network):
         return True
 
     @property
+    def _time_hidden(self) -> int:
+        """How wide the state of a GRU over time is."""
+        return self.config.time_hidden or self.config.channels[1]
+
+    @property
     def _middle(self) -> int:
         """Which frame of the filter, newest first, is the one that comes out."""
         return min(self.config.lookahead_frames, self.config.filter_frames - 1)
 
     def process(self, waveform: Tensor) -> Tensor:
-        """Return ``(batch, 1, time)``."""
+        """Return ``(batch, source, time)``."""
         hop, n_samples = self.config.hop, waveform.shape[-1]
         n_late = self.latency_samples
         padded = functional.pad(waveform, (0, n_late + -n_samples % hop))
@@ -149,8 +160,8 @@ class BandRNN(Network):
             "energy": like.new_zeros(batch_size, 2, dtype=torch.float32),
             "spectra": like.new_zeros(batch_size, n_past, n_freqs, 2),
             "features": like.new_zeros(batch_size, n_past, 3, config.n_bands),
-            "hidden": like.new_zeros(config.n_blocks, batch_size, config.n_bands // 4, config.channels[1]),
-            "carry": like.new_zeros(batch_size, 1, config.hop),
+            "hidden": like.new_zeros(config.n_blocks, batch_size, config.n_bands // 4, self._time_hidden),
+            "carry": like.new_zeros(batch_size, config.n_sources, config.hop),
         }
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
@@ -178,12 +189,14 @@ class BandRNN(Network):
         seen = torch.cat([features[:, n_past - k : n_past - k + n_frames] for k in range(n_past + 1)], dim=2)
         taps, following["hidden"] = self._taps(seen, state["hidden"])
         first = n_past - self.config.lookahead_frames + self._middle  # the newest frame that the filter takes
-        parts = [product(taps[:, :, k], spectra[:, first - k : first - k + n_frames]) for k in range(taps.shape[2])]
-        filtered = functools.reduce(torch.add, parts)
-        sound = istft(filtered, self.window, hop, endless=True)  # (batch, (frames + 1) * hop), the ends fading
-        carried = torch.cat([state["carry"][:, 0] + sound[:, :hop], sound[:, hop:]], dim=-1)
-        following["carry"] = carried[:, None, -hop:]
-        return carried[:, None, :-hop], following
+        heard = [spectra[:, None, first - k : first - k + n_frames] for k in range(taps.shape[3])]
+        parts = [product(taps[:, :, :, k], frames) for k, frames in enumerate(heard)]
+        filtered = functools.reduce(torch.add, parts)  # (batch, source, frame, bin, 2)
+        sound = istft(filtered.flatten(0, 1), self.window, hop, endless=True)  # and a hop more: the ends fade
+        sound = sound.unflatten(0, filtered.shape[:2])
+        carried = torch.cat([state["carry"] + sound[..., :hop], sound[..., hop:]], dim=-1)
+        following["carry"] = carried[..., -hop:]
+        return carried[..., :-hop], following
 
     def _features(self, spectra: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
         """Return magnitudes, real and imaginary parts of bands ``(batch, frame, 3, band)``, and the energy so far."""
@@ -204,7 +217,7 @@ class BandRNN(Network):
         return math.exp(-self.config.hop / self.config.sample_rate / self.config.level_seconds)
 
     def _taps(self, seen: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the filter ``(batch, frame, tap, bin, 2)`` and the state of the GRUs over time."""
+        """Return the filters ``(batch, source, frame, tap, bin, 2)`` and the state of the GRUs over time."""
         n_batch, n_frames = seen.shape[:2]
         outer = self.enter(seen.flatten(0, 1))
         inner = self.down(outer)
@@ -215,7 +228,8 @@ class BandRNN(Network):
             kept.append(after)
         x = self.up(x.transpose(1, 2) + inner) + outer
         x = self.leave(x) @ self.to_bins
-        return x.unflatten(1, (-1, 2)).transpose(2, 3).unflatten(0, (n_batch, n_frames)), torch.stack(kept)
+        x = x.unflatten(1, (self.n_sources, -1, 2)).transpose(3, 4).unflatten(0, (n_batch, n_frames))
+        return x.transpose(1, 2), torch.stack(kept)
 
     @property
     def to_bins(self) -> Tensor:
@@ -227,10 +241,11 @@ class BandRNN(Network):
 class Block(nn.Module):
     """A GRU over time, the same for all bands, then one over bands, both ways; each with a way around it."""
 
-    def __init__(self, width: int, band_hidden: int) -> None:
+    def __init__(self, width: int, time_hidden: int, band_hidden: int, *, both_ways: bool = False) -> None:
         super().__init__()
-        self.time = nn.GRU(width, width)
-        self.after_time = LinearNorm(width, width)
+        self.both_ways = both_ways
+        self.time = nn.GRU(width, time_hidden, bidirectional=both_ways)
+        self.after_time = LinearNorm((1 + both_ways) * time_hidden, width)
         self.bands = nn.GRU(width, band_hidden, batch_first=True, bidirectional=True)
         self.after_bands = LinearNorm(2 * band_hidden, width)
 
@@ -238,7 +253,8 @@ class Block(nn.Module):
         """Return ``(batch * frame, band, channel)`` for the same, and the state ``(batch, band, channel)``."""
         n_bands = x.shape[1]
         over_time = x.unflatten(0, (n_batch, -1)).transpose(0, 1).flatten(1, 2)  # (frame, batch * band, channel)
-        y, after = self.time(over_time, hidden.flatten(0, 1)[None].contiguous())
+        before = None if self.both_ways else hidden.flatten(0, 1)[None].contiguous()
+        y, after = self.time(over_time, before)
         y = y.unflatten(1, (n_batch, n_bands)).transpose(0, 1).flatten(0, 1)
         x = x + self.after_time(y)
         y, _ = self.bands(x)
