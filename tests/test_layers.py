@@ -36,8 +36,8 @@ LAYERS = {
         "inference", "training", "models", "losses", "checkpoint",
     },  # the last four late: see below
     "evaluation": {
-        "errors", "config", "dsp", "audio", "metrics", "corpora", "degrade", "mixing", "judging", "inference", "doctor",
-        "training", "checkpoint", "models",
+        "errors", "shipped", "config", "dsp", "audio", "metrics", "corpora", "degrade", "mixing", "judging",
+        "inference", "doctor", "training", "checkpoint", "models",
     },  # the last three late: see below
     "models": {"errors", "config", "dsp"},
     "losses": {"errors", "config", "dsp", "models"},
