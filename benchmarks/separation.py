@@ -1,0 +1,173 @@
+"""What a network that separates is worth, on speakers that it never heard.
+
+Short mixtures (4 s, two speakers of split ``valid``, up to 5 dB apart) are mixed, separated and judged by
+`resound evaluate`: what SI-SDR gains over the mixture, beside what an ideal mask gains.  Where the data hold mixtures
+of LibriMix (``pairs/librimix``), those too.
+
+Long ones show whether a voice stays on its file: two speakers, the recordings of each one after the other, and again
+from the first until it is a minute.  In every second in which both speak it is told which output is nearer to whom.
+"Elsewhere" are seconds in which that is not what it is in most; "swapped" are chunks of 20 s, which the network hears
+at once, most of whose seconds are elsewhere.
+
+One alone: how far the quieter output is below the louder one when a single person speaks.
+
+    resound corpus scan ../shared/data -o data.jsonl
+    python benchmarks/separation.py data.jsonl --model separate --work separation
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from common import machine, parser_for, print_table, read_mono  # keeps numpy to one thread: first
+
+# isort: split
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from resound.corpora.manifest import Manifest, read_manifest
+from resound.dsp.active import active_speech_power
+from resound.dsp.resampling import resample
+from resound.inference.separation import NetworkSeparator, SeparationReport, open_separator, separate_blocks
+
+RATE = 16000
+LONG_SECONDS, CHUNK_SECONDS = 60, 20
+PAUSE_DB = 20.0  # below a voice's own active level a second of it is none
+SEED = 2026
+
+
+def main() -> None:
+    """Judge and print the tables."""
+    parser = parser_for(__doc__)
+    parser.add_argument("manifest", type=Path, help="what 'resound corpus scan' listed")
+    parser.add_argument("--model", default="separate", help="what separates (separate)")
+    parser.add_argument("--work", type=Path, required=True, help="where mixtures' figures are kept")
+    parser.add_argument("--count", type=int, default=120, help="short mixtures (120)")
+    parser.add_argument("--pairs", type=int, default=20, help="long mixtures, and speakers alone (20)")
+    arguments = parser.parse_args()
+    print(machine(), "\n")
+    rows = [judged(arguments.manifest, rate, arguments) for rate in (8000, RATE)]
+    libri = arguments.data / "pairs" / "librimix"
+    if libri.is_dir():
+        rows.append(judged_files(libri, arguments))
+    print_table(("mixtures", "count", "SI-SDR gain, dB", "level, dB", "ideal mask"), rows)
+    separator = open_separator(arguments.model)
+    speakers = list(speakers_of(read_manifest(arguments.manifest), arguments.pairs * 2))
+    print()
+    print_table(
+        ("a minute of two", "seconds elsewhere", "chunks swapped", "of", "told as unsure"),
+        [long_ones(separator, speakers[: arguments.pairs], speakers[arguments.pairs :])],
+    )
+    print()
+    below_db = np.array([alone_db(separator, voice[: 10 * RATE]) for voice in speakers[: arguments.pairs]])
+    print_table(
+        ("one alone", "the quieter output, dB below the louder: median", "least", "most"),
+        [(len(below_db), *(f"{each:.1f}" for each in (np.median(below_db), below_db.min(), below_db.max())))],
+    )
+
+
+def judged(manifest: Path, rate: int, arguments: argparse.Namespace) -> tuple[object, ...]:
+    """Return a row of mixtures that are made for it at a rate."""
+    folder = arguments.work / f"{rate}"
+    folder.mkdir(parents=True, exist_ok=True)
+    mix = {
+        "task": "separate", "split": "valid", "seed": SEED, "sample_rate": rate, "segment_seconds": 4,
+        "n_examples": arguments.count, "levels": "wsj0",
+        "speech": {"corpus": str(manifest.resolve()), "domain": "speech"},
+    }  # fmt: skip
+    (folder / "mix.yaml").write_text(yaml.safe_dump(mix), encoding="utf-8")
+    return (f"{rate / 1000:g} kHz", *evaluated(folder, arguments, "--config", folder / "mix.yaml"))
+
+
+def judged_files(libri: Path, arguments: argparse.Namespace) -> tuple[object, ...]:
+    """Return a row of mixtures from disk."""
+    folder = arguments.work / "librimix"
+    sides = ("--degraded", libri / "mix", "--clean", libri / "s1", "--clean", libri / "s2")
+    return ("LibriMix, 8 kHz", *evaluated(folder, arguments, *sides))
+
+
+def evaluated(folder: Path, arguments: argparse.Namespace, *words: object) -> tuple[object, ...]:
+    """Return count, gain, level and the ideal mask's gain, as `resound evaluate` finds them."""
+    model = arguments.model
+    count = ("--count", arguments.count) if "--config" in words else ()
+    given = ["evaluate", "--model", model, *words, *count, "--metrics", "si_sdr,level_db"]
+    given += ["--baselines", "unprocessed,oracle_mask", "-o", folder / "results", "--overwrite", "--json"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "resound.cli.main", *map(str, given)], capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        sys.exit(f"resound {' '.join(map(str, given))}: failed: {ended.stderr.strip().splitlines()[-1]}")
+    (folder / "results.json").write_text(ended.stdout, encoding="utf-8")
+    return row_of(json.loads(ended.stdout))
+
+
+def row_of(results: dict[str, Any]) -> tuple[object, ...]:
+    """Return what is told of a set."""
+    overall, gain = results["overall"], results["improvement"]["unprocessed"]["si_sdr"]
+    ideal = overall["oracle_mask"]["si_sdr"]["mean"] - overall["unprocessed"]["si_sdr"]["mean"]
+    level_db = overall["enhanced"]["level_db"]["mean"]
+    told = f"{gain['mean']:.1f} ({gain['low']:.1f} to {gain['high']:.1f})"
+    return results["n_files"], told, f"{level_db:.1f}", f"{ideal:.1f}"
+
+
+def speakers_of(manifest: Manifest, count: int) -> Iterator[NDArray]:
+    """Yield a minute of each of some speakers of split ``valid``, at one active level."""
+    by_name: dict[str, list[Path]] = {}
+    for each in manifest.recordings:
+        if each.split == "valid" and each.domain == "speech" and each.speaker:
+            by_name.setdefault(each.speaker, []).append(manifest.path_of(each))
+    names = np.random.default_rng(SEED).permutation(sorted(by_name))
+    for name in names[:count]:
+        sounds = [resample(samples[None], rate, RATE)[0] for samples, rate in map(read_mono, by_name[name])]
+        voice = np.resize(np.concatenate(sounds), LONG_SECONDS * RATE)
+        yield 0.05 * voice / np.sqrt(active_speech_power(voice[None].astype(np.float32), RATE))
+
+
+def long_ones(separator: NetworkSeparator, firsts: list[NDArray], seconds: list[NDArray]) -> tuple[object, ...]:
+    """Return how often a voice is on the other's output."""
+    elsewhere: list[float] = []
+    n_swapped = n_chunks = n_unsure = 0
+    for pair in zip(firsts, seconds, strict=False):
+        sources = np.stack(pair)
+        voices, unsure = separated(separator, sources.sum(axis=0))
+        order = order_in_each_second(voices, sources)  # +1, -1, or 0 where one is silent
+        wrong = order * np.sign(order.sum() or 1) < 0
+        elsewhere.append(wrong.sum() / max(1, np.count_nonzero(order)))
+        chunks = [slice(start, start + CHUNK_SECONDS) for start in range(0, LONG_SECONDS, CHUNK_SECONDS)]
+        n_swapped += sum(2 * wrong[chunk].sum() > np.count_nonzero(order[chunk]) for chunk in chunks)
+        n_chunks, n_unsure = n_chunks + len(chunks), n_unsure + unsure
+    return len(elsewhere), f"{np.mean(elsewhere):.1%}", n_swapped, n_chunks, n_unsure
+
+
+def order_in_each_second(voices: NDArray, sources: NDArray) -> NDArray:
+    """Return for each second 1 where the first output is nearer to the first source, -1 where not, 0 in pauses."""
+    voices, sources = (each.reshape(2, -1, RATE) for each in (voices, sources))
+    power = np.mean(sources**2, axis=2)
+    speak = np.all(10 * np.log10(power + 1e-12) > 20 * np.log10(0.05) - PAUSE_DB, axis=0)
+    likeness = np.einsum("vst,wst->vws", voices, sources) ** 2
+    likeness /= np.maximum(np.einsum("vst,vst->vs", voices, voices)[:, None] * power * RATE, 1e-20)
+    return np.where(speak, np.sign(likeness[0, 0] + likeness[1, 1] - likeness[0, 1] - likeness[1, 0]), 0)
+
+
+def alone_db(separator: NetworkSeparator, voice: NDArray) -> float:
+    """Return by how much the quieter output is below the louder one."""
+    quiet, loud = sorted(np.sum(separated(separator, voice)[0] ** 2, axis=1))
+    return float(10 * np.log10(loud / max(quiet, 1e-20)))
+
+
+def separated(separator: NetworkSeparator, mixture: NDArray) -> tuple[NDArray, int]:
+    """Return ``(voice, time)``, and how many chunks were unsure."""
+    report = SeparationReport()
+    parts = [voices for _, voices in separate_blocks([mixture[None]], separator, sample_rate=RATE, report=report)]
+    return np.concatenate(parts, axis=-1)[:, 0], len(report.unsure_seconds)
+
+
+if __name__ == "__main__":
+    main()
