@@ -2,7 +2,7 @@
 """Put the best checkpoint of a training into the package, with its card.
 
 The card's ``about`` and ``limits`` are written by hand and kept; all else is read from the run, from the manifests of
-what it learnt from, and from the table that ``benchmarks/quality.py`` left.
+what it learnt from, and from the table that ``benchmarks/quality.py`` left, or ``benchmarks/separation.py``.
 
     python scripts/ship_network.py runs/voice voice --told "6,000 steps of 16 mixtures of 2 s, 53 h in all; ..." \\
         --settings data.segment_seconds=2 training.batch_size=16 training.steps=6000
@@ -119,7 +119,9 @@ def check_recipe(name: str, settings: list[str], config: dict[str, Any]) -> None
 
 
 def figures_of(table: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return what ``benchmarks/quality.py`` found, as the card has it."""
+    """Return what ``benchmarks/quality.py`` or ``benchmarks/separation.py`` found, as the card has it."""
+    if "command" in table:
+        return table
     return {
         "told": f"{table['count']} recordings, none of which it ever heard; in brackets the 95 % "
         "interval of the mean; time is seconds for a second of sound on one core",
@@ -180,7 +182,7 @@ def main() -> None:
                 "task": load_preset(name).task,
                 "parameters": sum(parameter.numel() for parameter in network.parameters()),
                 "sample_rate": network.sample_rate,
-                "latency_ms": 1000 * network.latency_samples / network.sample_rate,
+                "latency_ms": 1000 * network.latency_samples / network.sample_rate if network.is_causal else None,
                 "hop_ms": 1000 * network.grid_samples / network.sample_rate,
                 **({"after": after} if after else {}),
             },

@@ -14,20 +14,22 @@ import pytest
 import yaml
 
 import resound
-from conftest import hiss, write_wav
+from conftest import hiss, read_sound, write_wav
 from resound import shipped
 from resound.classic.chain import ClassicConfig
 from resound.errors import ModelError
 from resound.inference.models import find_model
 from resound.inference.streaming import Stream
 from resound.metrics import si_sdr
-from resound.shipped import CARD, FOLDER, SHIPPED, card_of, explicit, file_of, folder_of
+from resound.shipped import CARD, FOLDER, RESTORING, SHIPPED, VERSION, card_of, explicit, file_of, folder_of
 from signals import speech_like
 
 LARGEST_MB = 3.0
 DATA = Path(os.environ.get("RESOUND_DATA", Path(__file__).parents[2] / "shared" / "data"))
 each = pytest.mark.parametrize("name", SHIPPED)
-HEARD = {"film": {"speech", "effects", "music"}, "voice": {"speech", "noise", "room"}}
+each_that_restores = pytest.mark.parametrize("name", RESTORING)
+HEARD = {"film": {"speech", "effects", "music"}, "voice": {"speech", "noise", "room"}, "separate": {"speech"}}
+BESIDE = {name: {"unprocessed", "classic", "noisereduce"} for name in RESTORING} | {"separate": {"ideal mask"}}
 
 
 @pytest.fixture
@@ -65,11 +67,11 @@ def test_each_card_says_what_it_learnt_from_and_what_it_is_worth(name):
     assert {row.domain for row in card.data} >= HEARD[name]
     assert not [row for row in card.data if "UNVERIFIED" in row.licence or "NC" in row.licence.split()]
     systems = [row[0] for row in card.figures.rows]
-    assert name in systems and {"unprocessed", "classic", "noisereduce"} <= set(systems)
+    assert name in systems and BESIDE[name] <= set(systems)
     assert all(len(row) == len(card.figures.columns) for row in card.figures.rows)
 
 
-@each
+@each_that_restores
 def test_recordings_and_streams_hear_the_same(name):
     sound = np.concatenate([hiss(24_000, rms=0.01), speech_like(2, 48_000)[None] + hiss(96_000, rms=0.01)], axis=1)
     stream = Stream(name, channels=1)
@@ -77,7 +79,7 @@ def test_recordings_and_streams_hear_the_same(name):
     np.testing.assert_allclose(resound.restore(sound, 48_000, model=name), live, atol=1e-5)
 
 
-@each
+@each_that_restores
 @pytest.mark.parametrize("gain_db", [-40, -20, 6])
 def test_each_hears_no_level(name, gain_db):
     sound = 0.3 * speech_like(2, 48_000, 3) + hiss(96_000, rms=0.005, seed=4)[0]
@@ -86,7 +88,7 @@ def test_each_hears_no_level(name, gain_db):
     assert np.abs(other / gain - usual).max() < 1e-3 * np.abs(usual).max()
 
 
-@each
+@each_that_restores
 def test_what_lies_above_its_band_is_kept(name):
     seconds = np.arange(2 * 96_000) / 96_000
     high = 0.1 * np.sin(2 * np.pi * 30_000 * seconds)
@@ -94,14 +96,14 @@ def test_what_lies_above_its_band_is_kept(name):
     assert si_sdr(restored[9_600:-9_600], high[9_600:-9_600]) > 60
 
 
-@each
+@each_that_restores
 def test_hiss_alone_goes(name):
     noise = hiss(5 * 48_000, rms=0.02, seed=6)
     restored = resound.restore(noise, 48_000, model=name)[:, 96_000:]
     assert 20 * np.log10(np.std(restored) / np.std(noise)) < -15
 
 
-@each
+@each_that_restores
 def test_torch_runs_the_same_network(name):
     torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
     network = resound.load(name)
@@ -111,7 +113,7 @@ def test_torch_runs_the_same_network(name):
     np.testing.assert_allclose(resound.restore(sound.astype(float), 48_000, model=name), ours, atol=1e-4)
 
 
-@each
+@each_that_restores
 def test_a_training_and_an_adaptation_begin_with_its_name(name):
     pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
     from resound.training.adapt import check_model
@@ -176,7 +178,7 @@ def test_without_torch_those_that_ship_are_listed(resound, monkeypatch):
     monkeypatch.setattr("resound.cli.models._has_torch", lambda: False)
     ended = resound("models")
     assert ended.status == 0
-    assert [line.split()[:2] for line in ended.stdout.splitlines()[1:3]] == [[name, "band_rnn"] for name in SHIPPED]
+    assert [line.split()[:2] for line in ended.stdout.splitlines()[1:]] == [[name, "band_rnn"] for name in SHIPPED]
     assert "pip install 'resound[train]'" in ended.stderr
 
 
@@ -238,8 +240,8 @@ def test_a_card_without_figures_says_so(copied, resound):
 
 def test_a_newer_card_is_told(copied):
     card = yaml.safe_load((copied / "voice" / CARD).read_text())
-    (copied / "voice" / CARD).write_text(yaml.safe_dump({**card, "card": 3}))
-    with pytest.raises(ModelError, match=r"of version 3, this resound reads 2; update resound"):
+    (copied / "voice" / CARD).write_text(yaml.safe_dump({**card, "card": VERSION + 1}))
+    with pytest.raises(ModelError, match=rf"of version {VERSION + 1}, this resound reads {VERSION}; update resound"):
         find_model("voice")
 
 
@@ -290,6 +292,45 @@ def test_stages_are_not_quietly_left_out(tmp_path, resound, words):
     assert (ended.status, ended.stderr.count("\n")) == (1, 1)
     assert "model 'voice' is a network and has none: leave --only" in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+def two_who_speak(seconds=4, rate=16_000):
+    return np.stack([speech_like(seconds, rate, seed) for seed in (7, 8)])
+
+
+def test_separating_needs_no_torch_and_loses_nothing(tmp_path):
+    mixture = 0.5 * two_who_speak().sum(axis=0)
+    write_wav(tmp_path / "a.wav", mixture[None], 16_000, subtype="FLOAT")
+    code = (
+        "import sys; sys.argv = ['resound', 'separate', 'a.wav']\n"
+        "from resound.cli.main import main\ntry:\n    main()\nfinally:\n"
+        "    assert 'onnxruntime' in sys.modules and 'torch' not in sys.modules"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    voices = [read_sound(tmp_path / f"a_{number}.wav") for number in (1, 2)]
+    np.testing.assert_allclose(sum(voices)[0], mixture, atol=1e-6)
+
+
+def test_torch_separates_alike():
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+    mixture = two_who_speak().sum(axis=0)
+    ours, theirs = (resound.separate(mixture, 16_000, model) for model in ("separate", folder_of("separate")))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("gain_db", [-40, 6])
+def test_separating_hears_no_level(gain_db):
+    mixture, gain = 0.3 * two_who_speak().sum(axis=0), 10 ** (gain_db / 20)
+    usual, other = resound.separate(mixture, 16_000), resound.separate(gain * mixture, 16_000)
+    assert np.abs(other / gain - usual).max() < 1e-3 * np.abs(usual).max()
+
+
+def test_what_separates_restores_nothing():
+    with pytest.raises(ModelError, match="gives each voice of a recording by itself; use it with 'resound separate'"):
+        find_model("separate")
+    with pytest.raises(ModelError, match="cannot stream; 'resound separate' runs it"):
+        Stream("separate")
 
 
 @pytest.mark.shared

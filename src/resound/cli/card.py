@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resound.shipped import Card, Source
+    from resound.shipped import Card, Facts, Source
 
 WIDTH = 100
 
@@ -21,7 +21,7 @@ def card_lines(card: Card) -> Iterator[str]:
         [
             ("licence", f"{card.licence}, the weights included"),
             ("network", f"{network.name}, {network.parameters:,} parameters, {network.sample_rate:,} Hz"),
-            ("latency", f"{network.latency_ms:g} ms, and a frame of {network.hop_ms:g} ms"),
+            ("latency", _latency(network)),
             ("made", f"{card.made}, resound {card.resound}"),
             *([("runs after", _stages(network.after))] if network.after else []),
         ]
@@ -45,6 +45,12 @@ def card_lines(card: Card) -> Iterator[str]:
     yield from ("", "What it cannot do:")
     for limit in card.limits:
         yield from textwrap.wrap(limit, WIDTH, initial_indent="- ", subsequent_indent="  ")
+
+
+def _latency(network: Facts) -> str:
+    if network.latency_ms is None:
+        return "for recordings, not for streams (not causal)"
+    return f"{network.latency_ms:g} ms, and a frame of {network.hop_ms:g} ms"
 
 
 def _stages(after: dict[str, Any]) -> str:

@@ -144,7 +144,7 @@ def _row_of(card: Card) -> dict[str, Any]:
         "network": network.name,
         "task": network.task,
         "sample_rate": network.sample_rate,
-        "causal": True,
+        "causal": network.latency_ms is not None,
         "latency_ms": network.latency_ms,
         "parameters": network.parameters,
         "licence": card.licence,
