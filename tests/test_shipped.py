@@ -300,7 +300,7 @@ def two_who_speak(seconds=4, rate=16_000):
 
 def test_separating_needs_no_torch_and_loses_nothing(tmp_path):
     mixture = 0.5 * two_who_speak().sum(axis=0)
-    write_wav(tmp_path / "a.wav", mixture[None], 16_000, subtype="FLOAT")
+    write_wav(tmp_path / "a.wav", mixture[None], rate=16_000, subtype="FLOAT")
     code = (
         "import sys; sys.argv = ['resound', 'separate', 'a.wav']\n"
         "from resound.cli.main import main\ntry:\n    main()\nfinally:\n"

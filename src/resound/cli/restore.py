@@ -23,6 +23,12 @@ def command(
     model: Annotated[
         str, typer.Option(metavar="NAME|PATH", help="auto (film), classic, film, voice, a folder, or .onnx.")
     ] = "auto",
+    then: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Then give back what was taken of a voice, by a network ('resound train timbre')."
+        ),
+    ] = None,
     strength: Annotated[float, typer.Option(metavar="0..1", help="How much of the restoration to take.")] = 1.0,
     max_reduction: Annotated[
         float | None,
@@ -81,7 +87,6 @@ def command(
     from resound.classic.chain import ClassicConfig
     from resound.config import load_config
     from resound.inference.batch import Batch, run_batch
-    from resound.inference.models import find_model
     from resound.inference.naming import plan_tasks
     from resound.inference.pipeline import Options
 
@@ -90,6 +95,7 @@ def command(
         model=model,
         strength=strength,
         max_reduction_db=max_reduction,
+        then=then,
         config=chain,
         start_seconds=start,
         duration_seconds=duration,
@@ -98,7 +104,7 @@ def command(
         overwrite=overwrite,
     )
     # an unknown or broken model is one error, not one for each recording
-    find_model(model, config=chain, max_reduction_db=max_reduction)
+    options.find_model()
     tasks = plan_tasks(inputs, output, strength=strength, start_seconds=start, duration_seconds=duration)
     batch = Batch(tasks, options, removed, picture, skip_existing, jobs)
     outcomes = show_batch(batch, run_batch, quiet=as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from resound.inference.graph_file import GraphFile
 from resound.inference.network import NetworkRestorer
 from resound.inference.offline import Restorer, Samples
 from resound.inference.onnx import OnnxRestorer
+from resound.inference.repair import Repairer, open_repairer
 from resound.shipped import AUTO, RESTORING, SEPARATES, file_of, is_shipped
 
 RESTORES = ("auto", "classic", *RESTORING)  # names of models
@@ -31,11 +32,13 @@ class Model:
     chain: ClassicConfig  # what runs of the classic chain, before the network where there is one
     network: OnnxRestorer | FramesRestorer | NetworkRestorer | None
     max_reduction_db: float | None
+    then: Repairer | None = None  # what puts back what the others took
 
     @property
     def packages(self) -> list[str]:
         """What it runs on beside the core."""
-        return ["torch"] if isinstance(self.network, NetworkRestorer) else []
+        of_network = ["torch"] if isinstance(self.network, NetworkRestorer) else []
+        return [*{*of_network, *(self.then.packages if self.then else [])}]
 
     def stages(self, sample_rate: int) -> list[Restorer]:
         """Return the restorers for recordings at a rate, in order."""
@@ -51,15 +54,21 @@ def find_model(
     *,
     config: ClassicConfig | None = None,
     max_reduction_db: float | None = None,
+    then: str | Path | None = None,
 ) -> Model:
     """Return the model of a name (``auto``, ``classic``, ``film``, ``voice``), of an ``.onnx``, or a network's folder.
 
     ``auto`` is ``film``, but the classic chain where ``config`` sets anything, or chooses stages otherwise than by
     leaving out one that runs before ``film``.  Raises `ModelError` for an unknown name, with the nearest one, and for a
     file that is no model; `ConfigError` for a reduction out of range, and for settings of the classic chain that a
-    network would not heed.
+    network would not heed.  ``then`` is a network that repairs what the model makes (`resound.inference.repair`).
     """
-    config = config or ClassicConfig()
+    found = _found(model, config or ClassicConfig(), max_reduction_db)
+    return found if then is None else replace(found, then=open_repairer(then))
+
+
+def _found(model: str | Path, config: ClassicConfig, max_reduction_db: float | None) -> Model:
+    """Return the model of a name or path."""
     if max_reduction_db is not None and not 0 <= max_reduction_db <= 60:
         raise ConfigError(f"max reduction is {max_reduction_db:g} dB; give 0 to 60")
     word = str(model)

@@ -35,6 +35,7 @@ from resound.inference.opened import (
     warnings_of,
 )
 from resound.inference.picture import Spectrograms
+from resound.inference.repair import Repairer, repaired
 
 LONGEST_SECONDS = 1e9
 
@@ -46,6 +47,7 @@ class Options:
     model: str = "auto"
     strength: float = 1.0
     max_reduction_db: float | None = None
+    then: str | None = None  # a network that gives a voice back what the model took
     config: ClassicConfig = field(default_factory=ClassicConfig)
     start_seconds: float = 0.0
     duration_seconds: float | None = None
@@ -63,6 +65,10 @@ class Options:
         if self.duration_seconds is not None and not 0 < self.duration_seconds <= LONGEST_SECONDS:
             raise ConfigError(f"duration is {self.duration_seconds:g} s; give more than 0, or leave it out")
 
+    def find_model(self) -> Model:
+        """Return what restores.  Raises `ModelError` and `ConfigError`."""
+        return find_model(self.model, config=self.config, max_reduction_db=self.max_reduction_db, then=self.then)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -73,6 +79,9 @@ class Report:
     removed: str | None
     model: str
     weights_md5: str | None
+    then: str | None  # what repaired it
+    then_weights_md5: str | None
+    is_generative: bool  # some of what is heard was invented
     parameters: dict[str, Any]
     sample_rate: int
     n_channels: int
@@ -105,9 +114,13 @@ def restored(
     *,
     sample_rate: int,
     strength: float = 1.0,
+    then: Repairer | None = None,
     reports: Sequence[StageReport] = (),
 ) -> Iterator[tuple[Samples, Samples]]:
-    """Yield ``(input, output)`` blocks, aligned to the sample: ``output = input + strength (restored - input)``."""
+    """Yield ``(input, output)`` blocks, aligned to the sample: ``output = input + strength (restored - input)``.
+
+    ``reports`` are of the stages, and of ``then`` where it is given.
+    """
     heard = Timeline()
 
     def remembered() -> Iterator[Samples]:
@@ -116,14 +129,22 @@ def restored(
             yield block
 
     stream: Iterable[Samples] = remembered()
-    for stage, report in zip(stages, reports or [StageReport(stage.name) for stage in stages], strict=True):
+    reports = reports or reports_of(stages, then)
+    for stage, report in zip(stages, reports[: len(stages)], strict=True):
         stream = restore_blocks(stream, stage, sample_rate=sample_rate, report=report)
+    if then is not None:
+        stream = repaired(stream, heard, then, sample_rate=sample_rate, report=reports[-1])
     position = 0
     for block in stream:
         before = heard.between(position, position + block.shape[1])
         position += block.shape[1]
         heard.forget_before(position)
         yield before, mixed(before, block, strength)
+
+
+def reports_of(stages: Sequence[Restorer], then: Repairer | None) -> list[StageReport]:
+    """Return an empty report for each stage, and for what repairs."""
+    return [StageReport(stage.name) for stage in (*stages, *([then] if then else []))]
 
 
 def mixed(before: Samples, after: Samples, strength: float) -> Samples:
@@ -141,12 +162,13 @@ def restore(
     *,
     max_reduction_db: float | None = None,
     config: ClassicConfig | None = None,
+    then: str | Path | None = None,
 ) -> NDArray:
     """Return the samples restored: ``(time,)`` or ``(channel, time)`` float32 or float64, same shape and type.
 
     Full scale is ±1, but nothing depends on level.  ``strength`` 0 changes nothing, 1 restores in full.  Samples that
-    are not finite count as 0.  Raises `ConfigError` for settings and shapes out of range, `ModelError` for an unknown
-    model.
+    are not finite count as 0.  ``then`` is a network that gives a voice back what the model took, and invents it.
+    Raises `ConfigError` for settings and shapes out of range, `ModelError` for an unknown model.
 
     >>> import numpy as np
     >>> restore(np.zeros(48000, dtype=np.float32), 48000).shape
@@ -154,10 +176,11 @@ def restore(
     """
     check_strength(strength)
     wide = checked_samples(samples, sample_rate)
-    chosen = find_model(model, config=config, max_reduction_db=max_reduction_db)
+    chosen = find_model(model, config=config, max_reduction_db=max_reduction_db, then=then)
     if not wide.size:
         return np.array(samples)
-    pairs = restored([wide], chosen.stages(int(sample_rate)), sample_rate=int(sample_rate), strength=strength)
+    rate = int(sample_rate)
+    pairs = restored([wide], chosen.stages(rate), sample_rate=rate, strength=strength, then=chosen.then)
     output = np.concatenate([output for _, output in pairs], axis=1)
     return output.reshape(np.shape(samples)).astype(np.asarray(samples).dtype)
 
@@ -196,7 +219,7 @@ def restore_file(
     targets = Targets(Path(output), _path(removed), _path(picture))
     targets.check_apart(source)
     targets.check_free(overwrite=options.overwrite)
-    model = find_model(options.model, config=options.config, max_reduction_db=options.max_reduction_db)
+    model = options.find_model()
     with files.open_reader(
         source,
         audio_track=options.audio_track,
@@ -258,7 +281,7 @@ def _restore_opened(
     check_rate(reader)
     stages = model.stages(form.sample_rate)
     before, after = (LevelMeter(form.sample_rate, form.n_channels) for _ in range(2))
-    tally = Tally([StageReport(stage.name) for stage in stages], before, after)
+    tally = Tally(reports_of(stages, model.then), before, after)
     length_seconds = expected_seconds(reader)
     with contextlib.ExitStack() as opened:
         # The stack closes in reverse: the output, the file that counts, is entered first and so named last.
@@ -292,6 +315,7 @@ def _restore_opened(
             stages,
             sample_rate=form.sample_rate,
             strength=options.strength,
+            then=model.then,
             reports=tally.stages,
         ):
             stored = writer.write(wanted)
@@ -322,7 +346,8 @@ def _restore_opened(
 
 def _coding_history(sample_rate: int, model: Model, options: Options) -> str:
     """Return the line that a broadcast WAV gets about what was done to it (EBU R 98)."""
-    return f"A=PCM,F={sample_rate},T=resound {version('resound')}; {model.name}; strength {options.strength:g}"
+    made_by = f"{model.name}, then {model.then.name}" if model.then else model.name
+    return f"A=PCM,F={sample_rate},T=resound {version('resound')}; {made_by}; strength {options.strength:g}"
 
 
 def _report(
@@ -342,6 +367,9 @@ def _report(
         removed=str(targets.removed) if targets.removed else None,
         model=model.name,
         weights_md5=model.weights_md5,
+        then=model.then.name if model.then else None,
+        then_weights_md5=model.then.weights_md5 if model.then else None,
+        is_generative=model.then is not None and options.strength > 0,
         parameters={**_parameters(options), "settings": model.settings},
         sample_rate=form.sample_rate,
         n_channels=form.n_channels,
@@ -362,6 +390,7 @@ def _report(
 def _parameters(options: Options) -> dict[str, Any]:
     wanted = (
         "strength",
+        "then",
         "max_reduction_db",
         "start_seconds",
         "duration_seconds",
