@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 from resound.dsp.permutation import best_matching
 from resound.dsp.resampling import resample
@@ -234,7 +234,7 @@ class Heard:
         ``gains`` are those that the voices get, ``(voice, channel, 1)``.
         """
         length = max(1, round(SHARE_SECONDS * sample_rate))
-        power = uniform_filter1d(np.square(gains * self.voices), length, axis=-1).clip(min=0)
+        power = scipy.ndimage.uniform_filter1d(np.square(gains * self.voices), length, axis=-1).clip(min=0)
         power += np.finfo(np.float64).tiny
         return power / power.sum(axis=0)
 
