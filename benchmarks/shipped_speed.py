@@ -24,7 +24,7 @@ from common import (
 import numpy as np
 from numpy.typing import NDArray
 
-from resound.shipped import SHIPPED, file_of
+from resound.shipped import RESTORING, file_of
 
 RATE, SECONDS, RUNS = 48000, 60, 5
 
@@ -51,9 +51,9 @@ def main() -> None:
     """Time all in turn and print the table."""
     parser_for(__doc__, data=False).parse_args()
     methods = {
-        **{f"{name}, whole restoration": resound_method(name) for name in SHIPPED},
-        **{f"{name}, network alone": stream_method(name, None) for name in SHIPPED},
-        **{f"{name}, frame by frame": stream_method(name, RATE // 100) for name in SHIPPED},
+        **{f"{name}, whole restoration": resound_method(name) for name in RESTORING},
+        **{f"{name}, network alone": stream_method(name, None) for name in RESTORING},
+        **{f"{name}, frame by frame": stream_method(name, RATE // 100) for name in RESTORING},
         "classic chain": resound_method("classic"),
         "RNNoise (pyrnnoise)": rnnoise_method(),
         "noisereduce": noisereduce_method(stationary=False),

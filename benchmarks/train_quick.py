@@ -28,6 +28,7 @@ RUNS: dict[str, tuple[str, list[str]]] = {
         "convtasnet-student",
         ["training.steps=12000", "data.n_examples=800", "training.same_every_epoch=true"],
     ),
+    "separate": ("separate", []),
     "convtasnet-paper": ("convtasnet-paper", []),
     "tfgridnet-paper": ("tfgridnet-paper", []),
     "tfgridnet-report": ("tfgridnet-report", []),
