@@ -41,6 +41,7 @@ RATE = 16000
 LONG_SECONDS, CHUNK_SECONDS = 60, 20
 PAUSE_DB = 20.0  # below a voice's own active level a second of it is none
 SEED = 2026
+FEWEST = 10  # mixtures of which an interval says something
 
 
 def main() -> None:
@@ -127,7 +128,9 @@ def row_of(results: dict[str, Any]) -> tuple[object, ...]:
     overall, gain = results["overall"], results["improvement"]["unprocessed"]["si_sdr"]
     ideal = overall["oracle_mask"]["si_sdr"]["mean"] - overall["unprocessed"]["si_sdr"]["mean"]
     level_db = overall["enhanced"]["level_db"]["mean"]
-    told = f"{gain['mean']:.1f} ({gain['low']:.1f} to {gain['high']:.1f})"
+    told = f"{gain['mean']:.1f}"
+    if results["n_files"] >= FEWEST:
+        told += f" ({gain['low']:.1f} to {gain['high']:.1f})"
     return results["n_files"], told, f"{level_db:.1f}", f"{ideal:.1f}"
 
 
