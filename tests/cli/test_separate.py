@@ -132,6 +132,10 @@ def test_python_is_told_too(model):
 WRONG = {
     "no such model": (["meeting.wav", "--model", "seperate"], "did you mean 'separate'?; give separate, an .onnx"),
     "one that restores": (["meeting.wav", "--model", "film"], "film: gives one source; use it with 'resound restore'"),
+    "one that restores, too": (
+        ["meeting.wav", "--model", "auto"],
+        "model 'auto' is not known; give separate, an .onnx",
+    ),
     "no file": (["meeting.wav", "--model", "gone.onnx"], "gone.onnx: no such model file"),
     "no folder": (["meeting.wav", "--model", "meeting.wav"], "meeting.wav: is a file, not a model's folder"),
     "another number": (["meeting.wav", "--model", "model", "--speakers", 3], "speakers is 3, model gives 2 voices"),

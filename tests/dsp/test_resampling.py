@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from resound.dsp import resampling
-from resound.dsp.resampling import Conversion, StreamResampler, reach, resample
+from resound.dsp.resampling import SHARP, Conversion, StreamResampler, reach, resample
 from resound.errors import ConfigError
 
 RATES = [(44100, 48000), (48000, 44100), (8000, 48000), (48000, 16000), (22050, 16000)]
@@ -103,6 +103,18 @@ def test_there_and_back_depends_on_no_more_than_is_stated(rate_in, rate_out):
     far = reach(rate_in, rate_out)
     assert np.abs(back[0, : rate_in - far]).max() < 1e-6
     assert np.abs(back[0, rate_in + far :]).max() < 1e-6
+
+
+def test_equal_rates_change_nothing():
+    sound = np.random.default_rng(6).standard_normal((2, 500))
+    np.testing.assert_array_equal(resample(sound, 16000, 16000), sound)
+
+
+@pytest.mark.parametrize("rate", [96000, 176400, 192000, 2822400])
+@pytest.mark.parametrize("lower", [8000, 16000, 48000])
+def test_high_rates_are_resampled_in_stretches_too(rate, lower):
+    for rates in ((rate, lower), (lower, rate)):
+        assert StreamResampler(*rates, 1, SHARP)._weights is not None
 
 
 def test_rates_with_next_to_nothing_in_common_still_resample_a_recording():

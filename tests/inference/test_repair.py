@@ -59,11 +59,11 @@ def test_another_rate_and_half_the_strength(halves):
 
 def test_the_sidecar_says_that_it_invents(tmp_path, halves):
     write_wav(tmp_path / "a.wav", hiss(RATE, 2), rate=RATE)
-    report = restore_file(tmp_path / "a.wav", model="classic", then=str(halves))
+    report = restore_file(tmp_path / "a.wav", model="classic", then=halves)
     told = json.loads((tmp_path / "a_restored.wav.json").read_text())
     assert (told["then"], told["is_generative"], told["parameters"]["then"]) == ("halves", True, str(halves))
     assert told["then_weights_md5"] == report.then_weights_md5 is not None
-    assert list(told["stages"])[-1] == "halves"
+    assert "halves" not in told["stages"] and told["then_changed_db"] == report.then_changed_db < 0
     plain = restore_file(tmp_path / "a.wav", tmp_path / "b.wav", model="classic")
     assert (plain.then, plain.is_generative) == (None, False)
 
@@ -90,6 +90,11 @@ def test_a_trained_network_repairs_by_its_folder(tmp_path):
         pair = torch.from_numpy(np.stack([denoised, noisy])[None].astype(np.float32))
         expected = resound.load(tmp_path / "timbre")(pair)[0, 0].numpy()
     made = resound.restore(noisy, 8000, model="classic", then=tmp_path / "timbre")
+    np.testing.assert_allclose(made, expected, atol=1e-5)
+    from resound.export.export import export
+
+    export(tmp_path / "timbre", tmp_path / "timbre.onnx", is_streaming=False)
+    made = resound.restore(noisy, 8000, model="classic", then=tmp_path / "timbre.onnx")
     np.testing.assert_allclose(made, expected, atol=1e-5)
 
 
@@ -121,5 +126,5 @@ def test_what_repairs_nothing_is_one_line(tmp_path, monkeypatch, resound, then, 
 
 def test_a_streaming_form_is_pointed_at_the_offline_one(tmp_path):
     path = write_graph(tmp_path / "live.onnx", HALVES, metadata=FACTS | {"form": "streaming"}, pads=(0, 0))
-    with pytest.raises(ModelError, match="is a streaming form; export it without --streaming"):
+    with pytest.raises(ModelError, match="is a streaming form; export it with --offline"):
         open_repairer(path)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from inference.test_onnx import write_graph
 from resound.dsp.resampling import resample
-from resound.inference.separation import SeparationReport, separate_blocks
+from resound.errors import ModelError
+from resound.inference.separation import SeparationReport, separate, separate_blocks
 from signals import speech_like
 
 RATE = 8000
@@ -176,6 +178,15 @@ def test_what_is_shorter_than_a_sample_at_the_networks_rate_is_separated_or_in_n
     voices = separated(sources, Whole(sources))
     assert voices.shape == sources.shape and np.isfinite(voices).all()
     assert error_db(voices.sum(axis=0), sources.sum(axis=0)) < -20 or not voices.any()
+
+
+def test_a_graph_that_gives_other_sources_than_it_says_is_one_line(tmp_path):
+    two = np.array([[[0.5]], [[0.5]]])
+    facts = {"sample_rate": str(RATE), "context_samples": "0", "name": "two"}
+    for told, message in (("3", "gave 2 sources where its metadata says 3"), ("1", "gives one source; use it with")):
+        path = write_graph(tmp_path / "two.onnx", two, metadata=facts | {"n_sources": told}, pads=(0, 0))
+        with pytest.raises(ModelError, match=message):
+            separate(np.ones(100), RATE, path)
 
 
 def test_silence_stays_silent():

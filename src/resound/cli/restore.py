@@ -165,7 +165,9 @@ def describe(outcome: Outcome) -> str:
     report = outcome.report
     assert report is not None
     stages = ", ".join(f"{name} {'nothing' if db is None else f'{db:.1f} dB'}" for name, db in report.stages.items())
-    return f"{report.output}  {clock(report.duration_seconds)}  removed: {stages}"
+    then = "nothing" if report.then_changed_db is None else f"{report.then_changed_db:.1f} dB"
+    repaired = f"; then {report.then} changed {then}" if report.then else ""
+    return f"{report.output}  {clock(report.duration_seconds)}  removed: {stages}{repaired}"
 
 
 def summary(outcomes: list[Outcome]) -> str:

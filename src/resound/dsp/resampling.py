@@ -26,10 +26,11 @@ from resound.errors import ConfigError
 STOP_DB = 100.0
 TRANSITION = 0.09  # of the lower band, below its end
 SHARP = 0.02  # ... of recordings
-REACH = 330  # samples at the lower rate to which a filter so sharp extends on either side; soxr's does not so far
+REACH = 330  # samples at the lower rate to which a filter so sharp extends on either side; of soxr's -140 dB are left
 GATHERED = 2**20  # values looked at together
 MOST_TAPS = 2**25  # of 8 bytes; two rates that have next to nothing in common would need more
 MOST_WEIGHTS = 2**21  # of a matrix, 16 MB; rates that need more are resampled output by output
+MOST_SHARP_TAPS = 2**21  # more take longer to design than many a recording to restore
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class StreamResampler:
     """Resamples ``(channel, time)`` block by block; its first output is of the time of the first input."""
 
     def __init__(self, rate_in: int, rate_out: int, n_channels: int, transition: float = TRANSITION) -> None:
-        """Design the filter.  Raises `ConfigError` for rates with too little in common."""
+        """Design the filter, for two rates.  Raises `ConfigError` where they have too little in common."""
         self.conversion = Conversion.of(rate_in, rate_out, transition)
         self._up, self._down, self._centre = self.conversion.up, self.conversion.down, self.conversion.centre
         if 2 * self._centre > MOST_TAPS:
@@ -68,6 +69,8 @@ class StreamResampler:
         self._by_phase = by_phase(self._up, self._down, transition)
         self._n_taps = self._by_phase.shape[1]
         n_rounds = max(1, self._n_taps // 2 // self._down)  # of the phases, in a stretch
+        while n_rounds > 1 and (n_rounds * self._down + self._n_taps) * n_rounds * self._up > MOST_WEIGHTS:
+            n_rounds //= 2
         self._made, self._taken = n_rounds * self._up, n_rounds * self._down  # samples out of a stretch, and into it
         self._weights = stretch(self._up, self._down, transition, self._made)
         self._n_past = self._n_taps - 1 + self._taken
@@ -114,7 +117,7 @@ class StreamResampler:
 
 def is_long(rate_in: int, rate_out: int) -> bool:
     """Tell whether two rates have so little in common that a `SHARP` filter is more than a moment's work."""
-    return n_taps_of(max(rate_in, rate_out) // math.gcd(rate_in, rate_out), SHARP) > MOST_WEIGHTS
+    return n_taps_of(max(rate_in, rate_out) // math.gcd(rate_in, rate_out), SHARP) > MOST_SHARP_TAPS
 
 
 def n_taps_of(slowest: int, transition: float = TRANSITION) -> int:
@@ -163,6 +166,8 @@ def resample(samples: NDArray, rate_in: int, rate_out: int) -> NDArray[np.float6
 
     Rates with little in common take soxr at high quality, which is flat to 0.91.
     """
+    if rate_in == rate_out:
+        return np.array(samples, np.float64)
     if is_long(rate_in, rate_out):
         return np.ascontiguousarray(soxr.resample(samples.T, rate_in, rate_out, quality="HQ").T)
     resampler = StreamResampler(rate_in, rate_out, len(samples), SHARP)

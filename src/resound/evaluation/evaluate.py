@@ -33,6 +33,7 @@ from resound.evaluation.result import Evaluation, Gathered
 from resound.evaluation.scoring import ENHANCED, Scorer, Task
 from resound.evaluation.words import REFERENCES, left_out_notes
 from resound.evaluation.writing import AUDIO
+from resound.inference.models import RESTORES
 from resound.inference.workers import count_of_jobs, held_signals, map_in_order
 from resound.judging.baselines import BASELINES, baselines_for
 from resound.mixing.identity import code_of, hash_of
@@ -314,7 +315,7 @@ def _baselines(asked: Asked, cases: Sequence[Case], n_sources: int) -> tuple[str
 def _facts(asked: Asked, task: Task) -> dict[str, Any]:
     """Return what decides the figures of a row."""
     weights = ""
-    if task.model and Path(task.model).is_dir():
+    if task.model and task.model not in RESTORES and Path(task.model).is_dir():
         from resound.checkpoint import model_folder, read_about
 
         weights = str(read_about(model_folder(Path(task.model))).get("sha256"))

@@ -24,7 +24,9 @@ class Runner:
     def __init__(self, model: str) -> None:
         """Load a model.  Raises `ModelError`."""
         self.model = found(model)
-        self.network = None if not os.path.isdir(self.model) else LoadedNetwork(Path(self.model))
+        self.network = (
+            None if self.model in RESTORES or not os.path.isdir(self.model) else LoadedNetwork(Path(self.model))
+        )
         self._stages: dict[int, list[Restorer]] = {}
         self._separator: NetworkSeparator | None = None
 

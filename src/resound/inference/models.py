@@ -35,6 +35,11 @@ class Model:
     then: Repairer | None = None  # what puts back what the others took
 
     @property
+    def told(self) -> str:
+        """What people read of it."""
+        return f"{self.name}, then {self.then.name}" if self.then else self.name
+
+    @property
     def packages(self) -> list[str]:
         """What it runs on beside the core."""
         of_network = ["torch"] if isinstance(self.network, NetworkRestorer) else []

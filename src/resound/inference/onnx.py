@@ -3,7 +3,7 @@
 The graph maps a waveform ``(batch, channel or 1, time)`` to ``(batch, source, time)`` of the same length, float32.
 The file's own metadata says how to run it: ``sample_rate`` (Hz), ``context_samples`` (what it wants to see on both
 sides, at its rate), ``latency_samples`` (its delay, removed here; default 0), ``grid_samples`` (its frames; default 1),
-``n_sources`` (default: as many as come out are one sound's channels) and ``name``.
+``n_sources`` (default 1: what comes out are the channels of one sound) and ``name``.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ class OnnxNetwork:
         if output.ndim != 3 or output.shape[-1] != fed.shape[-1]:
             raise ModelError(
                 f"model {self.name!r} gave shape {output.shape} for {fed.shape}; it must keep (batch, source, time)"
+            )
+        if self.n_sources > 1 and output.shape[1] != self.n_sources:
+            raise ModelError(
+                f"model {self.name!r} gave {output.shape[1]} sources where its metadata says {self.n_sources}; export "
+                "it again"
             )
         if not np.isfinite(output).all():
             raise ModelError(f"model {self.name!r} gave samples that are not finite; use another one")

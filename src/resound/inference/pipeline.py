@@ -47,7 +47,7 @@ class Options:
     model: str = "auto"
     strength: float = 1.0
     max_reduction_db: float | None = None
-    then: str | None = None  # a network that gives a voice back what the model took
+    then: str | Path | None = None  # a network that gives a voice back what the model took
     config: ClassicConfig = field(default_factory=ClassicConfig)
     start_seconds: float = 0.0
     duration_seconds: float | None = None
@@ -81,6 +81,7 @@ class Report:
     weights_md5: str | None
     then: str | None  # what repaired it
     then_weights_md5: str | None
+    then_changed_db: float | None  # energy of what it changed, relative to what the model made, dB; None: nothing
     is_generative: bool  # some of what is heard was invented
     parameters: dict[str, Any]
     sample_rate: int
@@ -336,7 +337,7 @@ def _restore_opened(
         report = _report(reader, writer, removed_writer, targets, model, options, tally)
         if picture is not None and pictures is not None and targets.picture is not None:
             with atomic.writing(targets.picture, picture):
-                pictures.draw(picture, title=f"{reader.path.name}   ·   {model.name}, strength {options.strength:g}")
+                pictures.draw(picture, title=f"{reader.path.name}   ·   {model.told}, strength {options.strength:g}")
         with atomic.writing(targets.sidecar, sidecar):
             # names that are no valid text come as JSON's own escapes
             sidecar.write_text(report.to_json(), encoding="utf-8", errors="backslashreplace")
@@ -346,8 +347,7 @@ def _restore_opened(
 
 def _coding_history(sample_rate: int, model: Model, options: Options) -> str:
     """Return the line that a broadcast WAV gets about what was done to it (EBU R 98)."""
-    made_by = f"{model.name}, then {model.then.name}" if model.then else model.name
-    return f"A=PCM,F={sample_rate},T=resound {version('resound')}; {made_by}; strength {options.strength:g}"
+    return f"A=PCM,F={sample_rate},T=resound {version('resound')}; {model.told}; strength {options.strength:g}"
 
 
 def _report(
@@ -369,6 +369,7 @@ def _report(
         weights_md5=model.weights_md5,
         then=model.then.name if model.then else None,
         then_weights_md5=model.then.weights_md5 if model.then else None,
+        then_changed_db=rounded(tally.stages[-1].at_strength(options.strength)) if model.then else None,
         is_generative=model.then is not None and options.strength > 0,
         parameters={**_parameters(options), "settings": model.settings},
         sample_rate=form.sample_rate,
@@ -379,7 +380,10 @@ def _report(
         output_audio_md5=writer.audio_md5,
         level_before=Level.of(tally.before),
         level_after=Level.of(tally.after),
-        stages={stage.name: rounded(stage.at_strength(options.strength)) for stage in tally.stages},
+        stages={
+            stage.name: rounded(stage.at_strength(options.strength))
+            for stage in tally.stages[: -1 if model.then else None]
+        },
         removed_db=rounded(tally.whole.removed_db),
         n_clipped=writer.n_clipped,
         warnings=warnings_of(reader, *([writer, removed_writer] if removed_writer else [writer])),
@@ -397,7 +401,7 @@ def _parameters(options: Options) -> dict[str, Any]:
         "audio_track",
         "audio_codec",
     )
-    return {name: getattr(options, name) for name in wanted}
+    return {name: str(value) if isinstance(value := getattr(options, name), Path) else value for name in wanted}
 
 
 def _path(value: str | Path | None) -> Path | None:

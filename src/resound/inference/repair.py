@@ -53,7 +53,7 @@ class Repairer:
             return block
         denoised, noisy = np.split(block, 2)
         pairs = np.stack([denoised, noisy], axis=1).astype(np.float32)  # (channel, 2, time)
-        repaired = [self._network.run(pair[None])[0].astype(np.float64) for pair in pairs]
+        repaired = [self._network.run(pair[None])[0, :1].astype(np.float64) for pair in pairs]
         return np.concatenate([*repaired, noisy])
 
 
@@ -66,7 +66,7 @@ def open_repairer(model: str | os.PathLike[str]) -> Repairer:
     if word.lower().endswith(".onnx"):
         file = GraphFile(Path(word))
         if file.is_streaming:
-            raise ModelError(f"{word}: is a streaming form; export it without --streaming, or give the folder")
+            raise ModelError(f"{word}: is a streaming form; export it with --offline, or give the folder")
         return Repairer(OnnxNetwork(file), word)
     if not os.path.exists(word) and find_spec("torch") is None:
         raise ModelError(f"{word}: no such model; give the path of an .onnx file or of a network's folder")

@@ -132,17 +132,17 @@ def open_separator(model: str | os.PathLike[str] = SEPARATES) -> NetworkSeparato
     if not isinstance(model, str | os.PathLike):
         raise ModelError(f"{one_line(model)}: is no model; give {SEPARATES}, or a path")
     word = os.fspath(model)
-    if word in RESTORING and is_shipped(word):
+    if word == "classic" or (word in RESTORING and is_shipped(word)):
         raise ModelError(f"{word}: gives one source; use it with 'resound restore', or give one that separates")
     if is_shipped(word):
         return NetworkSeparator(OnnxNetwork(GraphFile(file_of(word))), word)
     if word.lower().endswith(".onnx"):
         file = GraphFile(Path(word))
         if file.is_streaming:
-            raise ModelError(f"{word}: is a streaming form; export it without --streaming, or give the folder")
+            raise ModelError(f"{word}: is a streaming form; export it with --offline, or give the folder")
         return NetworkSeparator(OnnxNetwork(file), word)
-    if not os.path.exists(word) and (find_spec("torch") is None or did_you_mean(word, [SEPARATES])):
-        hint = did_you_mean(word, [SEPARATES])
+    hint = did_you_mean(word, [SEPARATES])
+    if not os.path.exists(word) and (find_spec("torch") is None or hint or word in ("", "auto")):
         raise ModelError(f"model {word!r} is not known{hint}; give {SEPARATES}, an .onnx file or a network's folder")
     with train_extra():
         from resound.checkpoint import found_model
