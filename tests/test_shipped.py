@@ -121,15 +121,20 @@ def test_a_training_and_an_adaptation_begin_with_its_name(name):
     assert check_model(Path(name)).sample_rate == 48_000
 
 
-def test_restoring_needs_no_torch(tmp_path):
-    write_wav(tmp_path / "a.wav", hiss(8000))
+def run_without_torch(folder, *words):
+    """Run a command, and hold that it loaded onnxruntime and not torch."""
     code = (
-        "import sys; sys.argv = ['resound', 'restore', 'a.wav', '--model', 'voice']\n"
+        f"import sys; sys.argv = {['resound', *words]}\n"
         "from resound.cli.main import main\ntry:\n    main()\nfinally:\n"
         "    assert 'onnxruntime' in sys.modules and 'torch' not in sys.modules"
     )
-    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_restoring_needs_no_torch(tmp_path):
+    write_wav(tmp_path / "a.wav", hiss(8000))
+    run_without_torch(tmp_path, "restore", "a.wav", "--model", "voice")
     assert (tmp_path / "a_restored.wav").exists()
 
 
@@ -301,13 +306,7 @@ def two_who_speak(seconds=4, rate=16_000):
 def test_separating_needs_no_torch_and_loses_nothing(tmp_path):
     mixture = 0.5 * two_who_speak().sum(axis=0)
     write_wav(tmp_path / "a.wav", mixture[None], rate=16_000, subtype="FLOAT")
-    code = (
-        "import sys; sys.argv = ['resound', 'separate', 'a.wav']\n"
-        "from resound.cli.main import main\ntry:\n    main()\nfinally:\n"
-        "    assert 'onnxruntime' in sys.modules and 'torch' not in sys.modules"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
+    run_without_torch(tmp_path, "separate", "a.wav")
     voices = [read_sound(tmp_path / f"a_{number}.wav") for number in (1, 2)]
     np.testing.assert_allclose(sum(voices)[0], mixture, atol=1e-6)
 

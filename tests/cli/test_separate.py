@@ -100,7 +100,7 @@ def test_the_same_input_gives_the_same_voices(resound, model, meeting):
 
 def test_voices_that_hold_next_to_nothing_are_told(resound, model, meeting):
     ended = resound("separate", "meeting.wav", "--model", model)  # an untrained network, on noise
-    assert "% of the energy; the model does not suit this recording" in ended.stderr
+    assert "% of the energy into no voice; it does not suit this recording" in ended.stderr
 
 
 def test_an_excerpt_is_separated(resound, model, meeting):

@@ -110,6 +110,7 @@ def test_a_stage_sees_nothing_of_it():
     [
         ("gone.onnx", "gone.onnx: no such model file"),
         ("mono.onnx", "mono.onnx: repairs nothing; give a network that takes a denoiser's output and the noisy sound"),
+        ("film", "film: repairs nothing"),
         ("gone", "gone: no such model"),
     ],
 )

@@ -131,14 +131,14 @@ def lowpass(up: int, down: int, transition: float = TRANSITION) -> NDArray[np.fl
     return up * _of_gain_one(max(up, down), transition)
 
 
-@functools.lru_cache(maxsize=4)  # the way back takes the filter of the way there
+@functools.lru_cache(maxsize=1)  # the way back takes the filter of the way there
 def _of_gain_one(slowest: int, transition: float) -> NDArray[np.float64]:
     window = ("kaiser", scipy.signal.kaiser_beta(STOP_DB))
     taps = scipy.signal.firwin(n_taps_of(slowest, transition), (1 - transition / 2) / slowest, window=window)
     return np.asarray(taps)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=2)  # there and back, for every chunk
 def by_phase(up: int, down: int, transition: float) -> NDArray[np.float64]:
     """Return the taps of each phase, ``(phase, tap)``, that for the oldest input first."""
     taps = lowpass(up, down, transition)
@@ -147,7 +147,7 @@ def by_phase(up: int, down: int, transition: float) -> NDArray[np.float64]:
     return np.ascontiguousarray(phases.T[:, ::-1])
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=2)
 def stretch(up: int, down: int, transition: float, n_out: int) -> NDArray[np.float64] | None:
     """Return what makes ``n_out`` outputs of the inputs around them, ``(input, output)``; None: too large."""
     phases, centre = by_phase(up, down, transition), Conversion.of(down, up, transition).centre

@@ -25,6 +25,8 @@ MOST_CONTEXT_SECONDS = 5.0
 class LoadedNetwork:
     """A network from a model's folder, ready to run on arrays."""
 
+    packages = ("torch",)  # what it runs on beside the core
+
     def __init__(self, folder: Path) -> None:
         """Load the network.  Raises `ModelError` if it is damaged, or no network."""
         with train_extra():

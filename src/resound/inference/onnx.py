@@ -20,6 +20,8 @@ from resound.inference.graph_file import GraphFile
 class OnnxNetwork:
     """An ONNX graph, ready to run on arrays; what it says of itself is what `LoadedNetwork` says of a folder."""
 
+    packages = ()  # what it runs on beside the core
+
     def __init__(self, file: GraphFile) -> None:
         """Take an opened file.  Raises `ModelError` if it is not of the contract above."""
         self.session = file.session

@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 
-from resound.errors import ModelError, train_extra
-from resound.inference.graph_file import GraphFile
-from resound.inference.network import LoadedNetwork
+from resound.errors import ModelError
 from resound.inference.offline import Samples, StageReport, Timeline, restore_blocks
-from resound.inference.onnx import OnnxNetwork
+from resound.inference.whole_network import WholeNetwork, open_network
+from resound.shipped import is_shipped
 
 
 class Repairer:
@@ -31,21 +28,14 @@ class Repairer:
     of which the latter come out as they are.
     """
 
-    def __init__(self, network: LoadedNetwork | OnnxNetwork, told: str) -> None:
+    def __init__(self, network: WholeNetwork, told: str) -> None:
         """Take a network; ``told`` is how people call it.  Raises `ModelError` if it is none that repairs."""
         self._network = network
         self.name, self.weights_md5 = network.name, network.weights_md5
         self.sample_rate, self.grid, self.context = network.sample_rate, network.grid, network.context
+        self.packages = network.packages
         if (network.n_channels, network.n_sources) != (2, 1):
-            raise ModelError(
-                f"{told}: repairs nothing; give a network that takes a denoiser's output and the noisy sound and gives "
-                "one, as 'resound train timbre' makes"
-            )
-
-    @property
-    def packages(self) -> list[str]:
-        """What it runs on beside the core."""
-        return ["torch"] if isinstance(self._network, LoadedNetwork) else []
+            raise _repairs_nothing(told)
 
     def process(self, block: Samples) -> Samples:
         """Return the block with its first half repaired."""
@@ -63,16 +53,16 @@ def open_repairer(model: str | os.PathLike[str]) -> Repairer:
     Raises `ModelError`.
     """
     word = os.fspath(model)
-    if word.lower().endswith(".onnx"):
-        file = GraphFile(Path(word))
-        if file.is_streaming:
-            raise ModelError(f"{word}: is a streaming form; export it with --offline, or give the folder")
-        return Repairer(OnnxNetwork(file), word)
-    if not os.path.exists(word) and find_spec("torch") is None:
-        raise ModelError(f"{word}: no such model; give the path of an .onnx file or of a network's folder")
-    with train_extra():
-        from resound.checkpoint import found_model
-    return Repairer(LoadedNetwork(found_model(model)), word)
+    if is_shipped(word):
+        raise _repairs_nothing(word)
+    return Repairer(open_network(word), word)
+
+
+def _repairs_nothing(told: str) -> ModelError:
+    return ModelError(
+        f"{told}: repairs nothing; give a network that takes a denoiser's output and the noisy sound and gives one, as "
+        "'resound train timbre' makes"
+    )
 
 
 def repaired(

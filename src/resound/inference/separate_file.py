@@ -239,7 +239,7 @@ def _doubts(told: SeparationReport, reader: Reader) -> list[str]:
         )
     if told.rest_db is not None and told.rest_db > MOST_REST_DB:
         doubts.append(
-            f"{reader.path}: the voices leave out {10 ** (told.rest_db / 10):.0%} of the energy; the model does not "
+            f"{reader.path}: the model puts {10 ** (told.rest_db / 10):.0%} of the energy into no voice; it does not "
             "suit this recording"
         )
     return doubts

@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -25,9 +24,7 @@ from numpy.typing import NDArray
 
 from resound.dsp.permutation import best_matching
 from resound.dsp.resampling import resample
-from resound.errors import ModelError, did_you_mean, one_line, train_extra
-from resound.inference.graph_file import GraphFile
-from resound.inference.network import LoadedNetwork
+from resound.errors import ModelError, one_line
 from resound.inference.offline import (
     CHUNK_SECONDS,
     OVERLAP_SECONDS,
@@ -37,8 +34,8 @@ from resound.inference.offline import (
     chunks_of,
     cross_fade,
 )
-from resound.inference.onnx import OnnxNetwork
-from resound.shipped import RESTORING, SEPARATES, file_of, is_shipped
+from resound.inference.whole_network import WholeNetwork, open_network
+from resound.shipped import RESTORING, SEPARATES, is_shipped
 
 Voices = NDArray[np.float64]  # (voice, channel, time)
 
@@ -84,23 +81,18 @@ class Separator(Protocol):
 class NetworkSeparator:
     """Separates with a network; each channel by itself, its voices in the first one's order."""
 
-    def __init__(self, network: LoadedNetwork | OnnxNetwork, told: str) -> None:
+    def __init__(self, network: WholeNetwork, told: str) -> None:
         """Take a network; ``told`` is how people call it.  Raises `ModelError` if it separates no mono mixture."""
         self._network = network
         self.name, self.weights_md5 = network.name, network.weights_md5
         self.sample_rate, self.grid, self.context = network.sample_rate, network.grid, network.context
-        self.n_sources = network.n_sources
+        self.n_sources, self.packages = network.n_sources, network.packages
         if network.n_sources < 2:
             raise ModelError(f"{told}: gives one source; use it with 'resound restore', or give one that separates")
         if network.n_channels != 1:
             raise ModelError(
                 f"{told}: takes {network.n_channels or 'any number of'} channels; to separate takes a network for mono"
             )
-
-    @property
-    def packages(self) -> list[str]:
-        """What it runs on beside the core."""
-        return ["torch"] if isinstance(self._network, LoadedNetwork) else []
 
     def process(self, block: Samples) -> Voices:
         """Return ``(voice, channel, time)`` for ``(channel, time)``."""
@@ -134,19 +126,7 @@ def open_separator(model: str | os.PathLike[str] = SEPARATES) -> NetworkSeparato
     word = os.fspath(model)
     if word == "classic" or (word in RESTORING and is_shipped(word)):
         raise ModelError(f"{word}: gives one source; use it with 'resound restore', or give one that separates")
-    if is_shipped(word):
-        return NetworkSeparator(OnnxNetwork(GraphFile(file_of(word))), word)
-    if word.lower().endswith(".onnx"):
-        file = GraphFile(Path(word))
-        if file.is_streaming:
-            raise ModelError(f"{word}: is a streaming form; export it with --offline, or give the folder")
-        return NetworkSeparator(OnnxNetwork(file), word)
-    hint = did_you_mean(word, [SEPARATES])
-    if not os.path.exists(word) and (find_spec("torch") is None or hint or word in ("", "auto")):
-        raise ModelError(f"model {word!r} is not known{hint}; give {SEPARATES}, an .onnx file or a network's folder")
-    with train_extra():
-        from resound.checkpoint import found_model
-    return NetworkSeparator(LoadedNetwork(found_model(model)), word)
+    return NetworkSeparator(open_network(word, (SEPARATES,)), word)
 
 
 @dataclass
