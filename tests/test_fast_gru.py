@@ -1,6 +1,7 @@
 """The compiled GRUs that BandRNN may be trained with beside torch's."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,4 +36,6 @@ def test_values_and_gradients_are_torchs(tmp_path):
         timeout=600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert float(done.stdout.rsplit(": ", 1)[1]) < 1e-4
+    largest = dict(re.findall(r"torch\.(\w+): largest difference (\S+)", done.stdout))
+    assert float(largest["float32"]) < 1e-4
+    assert float(largest.get("bfloat16", 0)) < 0.05  # where the processor has a matrix unit

@@ -1,4 +1,7 @@
-"""Trains BandRNN on a processor with GRUs of our own, which `gru.cpp` beside it holds; elsewhere nothing changes.
+"""Trains BandRNN on a processor with GRUs of our own; elsewhere nothing changes.
+
+`gru.cpp` beside it has them in float32.  `gru_bf16.cpp` is for processors with a matrix unit (AMX), and takes over with
+``training.precision=bf16``.
 
 python scripts/fast_gru/train.py train voice --corpus ...  # what follows is as after `resound`
 python scripts/fast_gru/train.py --check                   # values and gradients beside torch's, and times
@@ -30,28 +33,38 @@ from torch.utils import cpp_extension
 
 from resound.models import band_rnn
 
-SOURCE = Path(__file__).resolve().parent / "gru.cpp"
+SOURCES = {torch.float32: "gru.cpp", torch.bfloat16: "gru_bf16.cpp"}  # by what is multiplied
 FLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp"]  # the second: for this machine alone
 FRAMES, BANDS = 1, 2  # axes of (batch, frame, band, channel)
 PER_DIRECTION = 4  # weights
+TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 0.05}  # of the largest value: bfloat16 has 8 bits
 
 
 @functools.cache
-def kernel() -> Any:
+def kernel(dtype: torch.dtype) -> Any:
     """Return the compiled module, compiled now unless it has been."""
     folder = os.environ.get("FAST_GRU_BUILD")
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
+    source = Path(__file__).resolve().parent / SOURCES[dtype]
     return cpp_extension.load(
-        "fast_gru", [str(SOURCE)], extra_cflags=FLAGS, extra_ldflags=["-fopenmp"], build_directory=folder or None
-    )
+        f"fast_{source.stem}", [str(source)], extra_cflags=FLAGS, extra_ldflags=["-fopenmp"],
+        build_directory=folder or None,
+    )  # fmt: skip
+
+
+@functools.cache
+def has_matrix_unit() -> bool:
+    """Return whether the processor multiplies matrices of bfloat16."""
+    path = Path("/proc/cpuinfo")
+    return path.exists() and {"amx_bf16", "avx512_bf16"} <= set(path.read_text().split())
 
 
 class Recurrence(torch.autograd.Function):
     """A GRU along one axis of ``(batch, frame, band, channel)``, one way or both, by as many weights."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, before: Tensor | None, axis: int, *weights: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, before: Tensor | None, axis: int, dtype: torch.dtype, *weights: Tensor) -> Tensor:
         """Return ``(batch, frame, band, hidden)``, both directions side by side; `before` is the forward one's."""
         x = side_by_side(x)
         before = None if before is None else side_by_side(before)
@@ -59,9 +72,9 @@ class Recurrence(torch.autograd.Function):
         n_hidden = weights[1].shape[1]
         y = x.new_empty(*x.shape[:-1], len(ways) * n_hidden)
         for index, (way, part) in enumerate(zip(ways, along(y, axis).split(n_hidden, dim=-1), strict=True)):
-            kernel().forward(along(x, axis), None if index else before, *way, part, bool(index))
+            kernel(dtype).forward(along(x, axis), None if index else before, *way, part, bool(index))
         ctx.save_for_backward(x, before, y, *weights)
-        ctx.axis = axis
+        ctx.axis, ctx.dtype = axis, dtype
         return y
 
     @staticmethod
@@ -76,12 +89,12 @@ class Recurrence(torch.autograd.Function):
         of_before = None
         for index, (way, out, dy) in enumerate(zip(directions(weights), *parts, strict=True)):
             given = None if index else before
-            first, *of_way = kernel().backward(
+            first, *of_way = kernel(ctx.dtype).backward(
                 along(x, axis), given, *way, out, dy, along(dx, axis), bool(index), bool(index)
             )
             of_before = of_before if given is None else first
             of_weights += of_way
-        return dx, of_before, None, *of_weights
+        return dx, of_before, None, None, *of_weights
 
 
 def side_by_side(x: Tensor) -> Tensor:
@@ -100,33 +113,47 @@ def directions(weights: Iterable[Tensor]) -> list[tuple[Tensor, ...]]:
     return [every[first : first + PER_DIRECTION] for first in range(0, len(every), PER_DIRECTION)]
 
 
-def recur(gru: nn.GRU, x: Tensor, axis: int, before: Tensor | None = None) -> Tensor:
+def recur(
+    gru: nn.GRU, x: Tensor, axis: int, before: Tensor | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Return what torch's module would, along an axis of ``(batch, frame, band, channel)``."""
-    return Recurrence.apply(x, before, axis, *gru.parameters())
+    return Recurrence.apply(x, before, axis, dtype, *gru.parameters())
 
 
 Forward = Callable[[band_rnn.Block, Tensor, Tensor, int], tuple[Tensor, Tensor]]
 
 
 def faster(original: Forward) -> Forward:
-    """Return the forward of a block that learns in float32 on a processor by `kernel`, and else as before."""
+    """Return the forward of a block that learns on a processor by `kernel`, and else as before."""
 
     def forward(self: band_rnn.Block, x: Tensor, hidden: Tensor, n_batch: int) -> tuple[Tensor, Tensor]:
-        on_processor = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        if not (torch.is_grad_enabled() and on_processor and x.dtype == hidden.dtype == torch.float32):
+        dtype = dtype_of_products(x, hidden)
+        if not torch.is_grad_enabled() or dtype is None:
             return original(self, x, hidden, n_batch)
-        x = x.contiguous()  # once: of two orders in memory, a sum has its first summand's
-        y = recur(self.time, x.unflatten(0, (n_batch, -1)), FRAMES, None if self.both_ways else hidden)
+        x = x.float().contiguous()  # once: of two orders in memory, a sum has its first summand's
+        before = None if self.both_ways else hidden.float()
+        y = recur(self.time, x.unflatten(0, (n_batch, -1)), FRAMES, before, dtype)
         x = x + self.after_time(y.flatten(0, 1))
-        z = recur(self.bands, x.unflatten(0, (n_batch, -1)), BANDS)
+        z = recur(self.bands, x.unflatten(0, (n_batch, -1)), BANDS, dtype=dtype)
         return x + self.after_bands(z.flatten(0, 1)), y[:, -1, :, : self.time.hidden_size]
 
     return forward
 
 
+def dtype_of_products(x: Tensor, hidden: Tensor) -> torch.dtype | None:
+    """Return what our own GRUs multiply; None where they do not know how."""
+    if x.device.type != "cpu":
+        return None
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+        return dtype if dtype == torch.bfloat16 and has_matrix_unit() else None
+    return torch.float32 if x.dtype == hidden.dtype == torch.float32 else None
+
+
 def run() -> None:
     """Run the command line of resound with the other GRUs."""
-    kernel()
+    for dtype in available():
+        kernel(dtype)
     band_rnn.Block.forward = faster(band_rnn.Block.forward)  # type: ignore[assignment, method-assign]
     main()
 
@@ -134,10 +161,25 @@ def run() -> None:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+def available() -> list[torch.dtype]:
+    """Return what can be multiplied on this processor."""
+    return [torch.float32] + [torch.bfloat16] * has_matrix_unit()
+
+
 def check() -> None:
     """Print the largest difference from torch, as part of the largest value, and times; fail where it is too large."""
     torch.set_num_threads(os.cpu_count() or 1)
-    torch.manual_seed(0)
+    for dtype in available():
+        torch.manual_seed(0)
+        found = differences(dtype)
+        print(f"{dtype}: largest difference {max(found):.1e}")
+        if not all(difference < TOLERANCES[dtype] for difference in found):  # NaN is less than nothing
+            raise SystemExit("differs from torch")
+
+
+def differences(dtype: torch.dtype) -> list[float]:
+    """Return the largest of each comparison with torch in float32, and print them and times."""
+    ours_at = functools.partial(recur, dtype=dtype)
     found: list[float] = []
     sizes = [(16, 200, 24, 40, 40, 20), (4, 37, 16, 24, 24, 12), (3, 11, 7, 9, 10, 7)]  # as in training; small; odd
     for n_batch, n_frames, n_bands, n_in, n_time, n_band in sizes:
@@ -146,21 +188,18 @@ def check() -> None:
             x = torch.randn(n_batch, n_frames, n_bands, n_in)
             before = torch.randn(n_batch, n_bands, gru.hidden_size).tanh() if axis == FRAMES else None
             like = torch.randn(n_batch, n_frames, n_bands, gru.hidden_size * (1 + gru.bidirectional))
-            ours, theirs = (learn(each, gru, x, axis, before, like) for each in (recur, by_torch))
+            ours, theirs = (learn(each, gru, x, axis, before, like) for each in (ours_at, by_torch))
             difference = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(ours, theirs, strict=True))
             found.append(difference)
             print(f"{'bands' if axis == BANDS else 'time'} {n_in} to {gru.hidden_size}: difference {difference:.1e}")
             if n_frames < sizes[0][1]:
                 continue
-            fast, slow = (seconds(learn, each, gru, x, axis, before, like) for each in (recur, by_torch))
+            fast, slow = (seconds(learn, each, gru, x, axis, before, like) for each in (ours_at, by_torch))
             print(f"  forward and backward {1e3 * fast:.1f} ms, torch {1e3 * slow:.1f} ms: {slow / fast:.2f} times")
-    found += [difference_of_block(both_ways=both_ways) for both_ways in (False, True)]
-    print(f"largest difference: {max(found):.1e}")
-    if not all(difference < 1e-4 for difference in found):  # NaN is less than nothing
-        raise SystemExit("differs from torch")
+    return found + [difference_of_block(dtype, both_ways=both_ways) for both_ways in (False, True)]
 
 
-def difference_of_block(*, both_ways: bool) -> float:
+def difference_of_block(dtype: torch.dtype, *, both_ways: bool) -> float:
     """Return how far a whole block is from its original, in values and gradients, as part of the largest."""
     block = band_rnn.Block(12, 10, 6, both_ways=both_ways)
     x, like = torch.randn(3 * 21, 8, 12), torch.randn(3 * 21, 8, 12)
@@ -168,7 +207,8 @@ def difference_of_block(*, both_ways: bool) -> float:
     of_each = []
     for forward in (faster(band_rnn.Block.forward), band_rnn.Block.forward):
         given = [each.clone().requires_grad_() for each in (x, hidden)]
-        y, after = forward(block, *given, 3)
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32 and not of_each):
+            y, after = forward(block, *given, 3)
         learnt = [*given[: 1 if both_ways else None], *block.parameters()]
         gradients = torch.autograd.grad((y * like).sum() + after.sum(), learnt)
         of_each.append([y.detach(), *([] if both_ways else [after.detach()]), *gradients])

@@ -103,6 +103,21 @@ def test_voices_that_hold_next_to_nothing_are_told(resound, model, meeting):
     assert "% of the energy into no voice; it does not suit this recording" in ended.stderr
 
 
+def test_how_sure_the_voices_are_is_told_unless_it_is_not_asked_for(resound, model, meeting):
+    ended = resound("separate", "meeting.wav", "--model", model)
+    told = json.loads(meeting.with_name("meeting_1.wav.json").read_text())
+    assert f"; agree to {told['agreement_db']:.1f} dB when separated again" in ended.stdout
+    assert [start for start, _ in told["agreements_db"]] == [0.0]
+    assert told["agreement_db"] == pytest.approx(told["agreements_db"][0][1], abs=0.06)
+    is_warned = "the model hardly tells them apart; listen before you use them" in ended.stderr
+    assert is_warned == (told["agreement_db"] < 3)
+
+    ended = resound("separate", "meeting.wav", "--model", model, "--no-check", "--overwrite")
+    told = json.loads(meeting.with_name("meeting_1.wav.json").read_text())
+    assert (told["agreement_db"], told["agreements_db"]) == (None, [])
+    assert "agree" not in ended.stdout + ended.stderr
+
+
 def test_an_excerpt_is_separated(resound, model, meeting):
     resound("separate", "meeting.wav", "--model", model, "--start", 0.25, "--duration", 0.5)
     assert read_sound(meeting.with_name("meeting_0.25-0.75s_1.wav")).shape == (2, 4000)

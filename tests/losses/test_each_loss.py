@@ -180,6 +180,25 @@ def test_a_limited_snr_levels_off(clean):
         np.testing.assert_allclose(loss, expected, atol=0.1)
 
 
+@pytest.mark.parametrize("name", ["si_sdr", "si_sdr_with_level"])
+def test_a_limited_si_sdr_levels_off(name, clean):
+    free, limited = (FUNCTIONS[name](clean, clean, max_si_sdr_db=bound) for bound in (None, 30))
+    assert bool((free < -60).all())
+    torch.testing.assert_close(limited, torch.full((2, 2), -30.0), rtol=0, atol=0.01)
+    noisy = with_noise(clean, 0)
+    torch.testing.assert_close(
+        FUNCTIONS[name](noisy, clean, max_si_sdr_db=30), FUNCTIONS[name](noisy, clean), rtol=0, atol=0.02
+    )
+
+
+def test_silence_is_a_level_against_the_mixture_that_levels_off(clean):
+    mixture = clean.sum(dim=1)
+    power = mixture.square().mean(dim=-1)
+    for gain_db, expected_db in ((0.0, 10 * math.log10(1.01)), (-20.0, -20 + 10 * math.log10(2)), (-80.0, -20.0)):
+        level_db = losses.silence(10 ** (gain_db / 20) * mixture, power)
+        torch.testing.assert_close(level_db, torch.full((2,), expected_db), rtol=0, atol=0.02)
+
+
 def test_the_level_term_is_in_decibels(clean):
     halved = losses.si_sdr_with_level(0.5 * with_noise(clean, 10), clean, level_weight=2.0)
     expected = losses.si_sdr(with_noise(clean, 10), clean) + 2 * 20 * math.log10(2)

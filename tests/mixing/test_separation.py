@@ -102,6 +102,34 @@ def test_a_chain_that_moves_the_target_is_refused_at_once(speech_corpus):
         Separation(settings(speech_corpus, chain=[{"any_order": [{"wow_flutter": {}}, {"hiss": {}}]}]))
 
 
+def test_a_source_chain_goes_over_each_speaker_and_sources_have_passed_it(speech_corpus):
+    clipped = [{"clip": {"shape": "hard", "percent": 10}}]
+    examples = Separation(settings(speech_corpus, source_chain=clipped, peak=None))
+    for example in in_order(examples, 0, range(4)):
+        np.testing.assert_allclose(example.degraded[0], example.clean.sum(axis=0), atol=1e-6)
+        for source, told in zip(example.clean, example.recipe["sources"], strict=True):
+            at_the_limit = np.abs(source) > 0.999 * np.abs(source).max()
+            assert at_the_limit.mean() == pytest.approx(0.1, abs=0.02)
+            assert "clip" in str(told["chain"])
+
+
+def test_a_source_chain_may_move_sources(speech_corpus):
+    slowed = [{"wow_flutter": {}}]
+    example = Separation(settings(speech_corpus, source_chain=slowed)).example(0, 0)
+    np.testing.assert_allclose(example.degraded[0], example.clean.sum(axis=0), atol=1e-6)
+
+
+def test_in_a_part_of_the_examples_one_speaks_alone(speech_corpus):
+    examples = list(in_order(Separation(settings(speech_corpus, alone=0.3, n_examples=60)), 0, range(60)))
+    is_alone = [not example.clean[1].any() for example in examples]
+    assert 0.15 < np.mean(is_alone) < 0.45
+    assert is_alone == [bool(example.recipe.get("alone")) for example in examples]
+    for example in examples:
+        assert example.clean.shape == (2, 16000)
+        assert example.clean[0].any()
+        np.testing.assert_allclose(example.degraded[0], example.clean.sum(axis=0), atol=1e-6)
+
+
 def test_distinct_mixtures_are_counted(speech_corpus):
     told = Separation(settings(speech_corpus, speed_percent=100, segment_seconds=1.0)).describe()
     slots = [6, 6, 6, 6]  # two recordings of 3 s each

@@ -4,7 +4,48 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
 
-from resound.training.tasks import follow  # noqa: E402
+from resound.training.tasks import Separate, follow  # noqa: E402
+
+
+def batch_of(clean):
+    """Return a batch of mixtures ``(batch, 1, time)`` and their sources."""
+    return {"degraded": clean.sum(dim=1, keepdim=True), "clean": clean, "bandwidth_hz": None}
+
+
+class Voices(torch.nn.Module):
+    """Gives what it was told to."""
+
+    sample_rate = 8000
+
+    def __init__(self, voices):
+        super().__init__()
+        self.voices = torch.nn.Parameter(voices)
+
+    def forward(self, _):
+        """Return ``(batch, source, time)``."""
+        return self.voices
+
+
+def test_a_voice_alone_is_wanted_on_one_output_and_nothing_on_the_other(plan):
+    """Whichever output that is; and what should be silent is pulled to silence, by as much as any voice to its own."""
+    generator = torch.Generator().manual_seed(0)
+    clean = 0.1 * torch.randn(2, 2, 8000, generator=generator)
+    clean[0, 1] = 0
+    config = plan("loss=[{kind: si_sdr_with_level, max_si_sdr_db: 30}]", task="separate")
+    right = Separate(Voices(clean.clone()), config).loss_of_each(batch_of(clean))
+    torch.testing.assert_close(right, torch.tensor([-25.0, -30.0]), rtol=0, atol=0.01)  # of 30 and 20, of 30 and 30
+    turned = Separate(Voices(clean.flip(1)), config).loss_of_each(batch_of(clean))
+    torch.testing.assert_close(turned, right)
+
+    leaking = clean.clone()
+    leaking[0, 1] = 0.1 * clean[0, 0]
+    task = Separate(Voices(leaking), config)
+    loss = task.loss_of_each(batch_of(clean))
+    assert -25 < float(loss[0].detach()) < -20
+    loss.sum().backward()
+    gradient = task.network.voices.grad
+    assert bool(torch.isfinite(gradient).all())
+    assert float((gradient[0, 1] * leaking[0, 1]).sum()) > 0  # less of it is better
 
 
 def test_the_mean_of_weights_keeps_the_mean_of_what_norms_measured():

@@ -36,6 +36,7 @@ from resound.inference.separation import NetworkSeparator, SeparationReport, sep
 
 MOST_REST_DB = -6.0  # beside the input: above it, what is in no voice is worth a warning
 QUIET_VOICE_DB = 30.0  # below the loudest: such a voice is none
+LEAST_AGREEMENT_DB = 3.0  # of a recording: below it as much of a voice is in the other file as not (docs/separate.md)
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ class VoicesReport:
     n_chunks: int
     n_reordered: int  # chunks that were put into the order of those before
     unsure_seconds: list[float]  # where nothing told the voices apart
+    agreement_db: float | None  # of the voices with what they are when separated again; None: not looked at, or silence
+    agreements_db: list[tuple[float, float]]  # of each chunk, after the second at which it begins
     n_clipped: int
     warnings: list[str]
     versions: dict[str, str]
@@ -139,13 +142,15 @@ def separate_file(
     separator: NetworkSeparator,
     *,
     excerpt: Excerpt | None = None,
+    check: bool = True,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> VoicesReport:
     """Separate a recording into the files of a plan and return what was done.
 
     All files appear whole or not at all; each voice has the rate, channels, length and tags of the input, and beside
-    it a JSON which says what was done.  Raises `ResoundError`.
+    it a JSON which says what was done; with ``check``, which takes as long again, also how sure the network is.
+    Raises `ResoundError`.
     """
     excerpt = excerpt or Excerpt()
     sidecars = [sidecar_path(path) for path in plan.outputs]
@@ -166,7 +171,7 @@ def separate_file(
             rest = (
                 opened.enter_context(difference_writer(reader, plan.rest, overwrite=overwrite)) if plan.rest else None
             )
-            report = _write_voices(reader, separator, writers, rest, plan, excerpt, progress)
+            report = _write_voices(reader, separator, writers, rest, plan, excerpt, progress, check=check)
             for path, log in zip(sidecars, logs, strict=True):
                 with atomic.writing(path, log):
                     log.write_text(report.to_json(), encoding="utf-8", errors="backslashreplace")
@@ -181,13 +186,15 @@ def _write_voices(
     plan: VoiceFiles,
     excerpt: Excerpt,
     progress: Progress | None,
+    *,
+    check: bool,
 ) -> VoicesReport:
     form, told = reader.format, SeparationReport()
     before, *after = (LevelMeter(form.sample_rate, form.n_channels) for _ in range(1 + len(writers)))
     length_seconds = expected_seconds(reader)
     blocks = reader.blocks(max(1, round(READ_BLOCK_SECONDS * form.sample_rate)))
     separated = separate_blocks(
-        blocks, separator, sample_rate=form.sample_rate, rest_apart=rest is not None, report=told
+        blocks, separator, sample_rate=form.sample_rate, rest_apart=rest is not None, check=check, report=told
     )
     for mixture, voices in separated:
         stored = [writer.write(voice) for writer, voice in zip(writers, voices, strict=True)]
@@ -222,6 +229,8 @@ def _write_voices(
         n_chunks=told.n_chunks,
         n_reordered=told.n_reordered,
         unsure_seconds=told.unsure_seconds,
+        agreement_db=rounded(told.agreement.ratio_db),
+        agreements_db=told.agreement_db,
         n_clipped=sum(writer.n_clipped for writer in writers),
         warnings=[*warnings_of(reader, *everything), *_doubts(told, reader), *_silent_voices(plan, after)],
         versions=versions(*separator.packages),
@@ -236,6 +245,12 @@ def _doubts(told: SeparationReport, reader: Reader) -> list[str]:
         more = f" and {len(told.unsure_seconds) - 5} more" if len(told.unsure_seconds) > 5 else ""
         doubts.append(
             f"{reader.path}: nothing tells at {times}{more} whether the voices go on in the same order; listen there"
+        )
+    sure_db = told.agreement.ratio_db
+    if sure_db is not None and sure_db < LEAST_AGREEMENT_DB:
+        doubts.append(
+            f"{reader.path}: separated once more the voices agree with themselves to {sure_db:.1f} dB only: the model "
+            "hardly tells them apart; listen before you use them"
         )
     if told.rest_db is not None and told.rest_db > MOST_REST_DB:
         doubts.append(

@@ -6,6 +6,8 @@ which its voices resemble those of the earlier one most.  Where that is a pause,
 told; then the later chunk is made again from further back, until there is something to tell it by.  The levels are
 those whose sum comes nearest to the mixture (least squares); where a voice is quiet, its level goes on from before.
 
+Asked to `check`, it separates the voices of each chunk once more, to tell how sure it is (`agreement`).
+
 What is in no voice then (what the network's own rate cannot hold, too) goes to whoever is louder at that moment, so
 that the voices are the mixture, unless it is asked for by itself.
 """
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 from resound.dsp.permutation import best_matching
 from resound.dsp.resampling import resample
 from resound.errors import ModelError, one_line
+from resound.inference.agreement import Agreement, agreement
 from resound.inference.offline import (
     CHUNK_SECONDS,
     OVERLAP_SECONDS,
@@ -138,6 +141,14 @@ class SeparationReport:
     n_chunks: int = 0
     n_reordered: int = 0  # chunks whose voices came in another order
     unsure_seconds: list[float] = field(default_factory=list)  # where nothing told the voices apart
+    agreement: Agreement = field(default_factory=Agreement)  # of voices that were separated again
+    agreement_db: list[tuple[float, float]] = field(default_factory=list)  # of each chunk that sounds, from its second
+
+    def add_agreement(self, found: Agreement, start_seconds: float) -> None:
+        """Note that of a chunk."""
+        self.agreement += found
+        if found.ratio_db is not None:
+            self.agreement_db.append((round(start_seconds, 2), round(found.ratio_db, 1)))
 
     @property
     def rest_db(self) -> float | None:
@@ -155,12 +166,14 @@ def separate_blocks(
     chunk_seconds: float = CHUNK_SECONDS,
     overlap_seconds: float = OVERLAP_SECONDS,
     rest_apart: bool = False,
+    check: bool = False,
     report: SeparationReport | None = None,
 ) -> Iterator[tuple[Samples, Voices]]:
     """Yield the mixture ``(channel, time)`` and its voices ``(voice, channel, time)``, as many samples as came in.
 
     ``blocks`` are ``(channel, time)`` at ``sample_rate``.  The voices add up to the mixture, unless ``rest_apart``:
-    then what the separator leaves out, and what lies above its own rate, is in none of them.
+    then what the separator leaves out, and what lies above its own rate, is in none of them.  With ``check`` the report
+    tells how far the voices agree with themselves when they are separated again.
     """
     report = SeparationReport() if report is None else report
     lengths = {"chunk_seconds": chunk_seconds, "overlap_seconds": overlap_seconds}
@@ -178,6 +191,9 @@ def separate_blocks(
         inside = heard.between(chunk.start, chunk.stop)
         gains = levels.fit(inside, mixture)[..., None]
         voices = gains * inside
+        if check:
+            found = agreement(gains * heard.voices, lambda block: separated(block, separator, sample_rate))
+            report.add_agreement(found, chunk.start / sample_rate)
         rest = mixture - voices.sum(axis=0)
         if not rest_apart:
             around = heard.shares(gains, sample_rate)

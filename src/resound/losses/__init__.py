@@ -9,11 +9,11 @@ from resound.losses.adversarial import discriminator_loss, feature_matching, gen
 from resound.losses.compressed import compressed_complex, over_suppression
 from resound.losses.permutation import best_orders, in_order, permutation_invariant
 from resound.losses.spectral import multi_stft, spectral_l1, two_stage
-from resound.losses.waveform import l1, mse, si_sdr, si_sdr_with_level, snr
+from resound.losses.waveform import l1, mse, si_sdr, si_sdr_with_level, silence, snr
 from resound.losses.weighted import Rewards, Terms, WeightedLoss, loss_from
 
 __all__ = [
     "Rewards", "Terms", "WeightedLoss", "best_orders", "compressed_complex", "discriminator_loss", "feature_matching",
     "generator_loss", "in_order", "l1", "loss_from", "mse", "multi_stft", "over_suppression", "permutation_invariant",
-    "si_sdr", "si_sdr_with_level", "snr", "spectral_l1", "two_stage",
+    "si_sdr", "si_sdr_with_level", "silence", "snr", "spectral_l1", "two_stage",
 ]  # fmt: skip

@@ -47,10 +47,7 @@ def snr(
     Wisdom et al. 2020 (MixIT, arXiv 2006.12701).
     """
     estimate, target, _ = heard(estimate, target, sample_rate, bandwidth_hz)
-    wanted, error = _power(target), _power(estimate - target)
-    if max_snr_db is not None:
-        error = error + 10 ** (-max_snr_db / 10) * wanted
-    return _decibels(error, wanted)
+    return _levelling_off(_power(estimate - target), _power(target), max_snr_db)
 
 
 def si_sdr(
@@ -58,16 +55,18 @@ def si_sdr(
     target: Tensor,
     *,
     zero_mean: bool = True,
+    max_si_sdr_db: float | None = None,
     sample_rate: int | None = None,
     bandwidth_hz: Tensor | None = None,
 ) -> Tensor:
     """Return the negative scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019, eq. 5).
 
     It is blind to the estimate's level, polarity and mean: alone it leaves them to chance.  Silence has 0 dB.
+    ``max_si_sdr_db`` is where it levels off, as in `snr`.
     """
     estimate, target, _ = heard(estimate, target, sample_rate, bandwidth_hz)
     wanted, distortion, _ = _shares(estimate, target, zero_mean)
-    return _decibels(distortion, wanted)
+    return _levelling_off(distortion, wanted, max_si_sdr_db)
 
 
 def si_sdr_with_level(
@@ -76,13 +75,25 @@ def si_sdr_with_level(
     *,
     level_weight: float = 1.0,
     zero_mean: bool = True,
+    max_si_sdr_db: float | None = None,
     sample_rate: int | None = None,
     bandwidth_hz: Tensor | None = None,
 ) -> Tensor:
     """Return `si_sdr` plus by how many dB the target's share of the estimate is louder or quieter than the target."""
     estimate, target, _ = heard(estimate, target, sample_rate, bandwidth_hz)
     wanted, distortion, right = _shares(estimate, target, zero_mean)
-    return _decibels(distortion, wanted) + level_weight * _decibels(wanted, right).abs()
+    level_error_db = _decibels(wanted, right).abs()
+    return _levelling_off(distortion, wanted, max_si_sdr_db) + level_weight * level_error_db
+
+
+def silence(estimate: Tensor, mixture_power: Tensor, *, floor_db: float = -20.0) -> Tensor:
+    """Return the level in dB, against the mixture's, of an estimate that should be silent.
+
+    It levels off at ``floor_db``: 20 dB down in Wisdom et al. 2021 (arXiv 2011.00803, section 3, L0), where ratios to
+    nothing are first put aside.  `mixture_power` is the mean square of the mixture, ``(batch, ...)``.
+    """
+    estimate, _, _ = heard(estimate, estimate, None, None)
+    return _decibels(_power(estimate) + 10 ** (floor_db / 10) * mixture_power, mixture_power)
 
 
 def _shares(estimate: Tensor, target: Tensor, zero_mean: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -97,6 +108,13 @@ def _shares(estimate: Tensor, target: Tensor, zero_mean: bool) -> tuple[Tensor, 
 
 def _power(waveform: Tensor) -> Tensor:
     return waveform.square().mean(dim=-1)
+
+
+def _levelling_off(error: Tensor, wanted: Tensor, max_ratio_db: float | None) -> Tensor:
+    """Return the negative ratio of powers in dB, which does not go below a bound where there is one."""
+    if max_ratio_db is not None:
+        error = error + 10 ** (-max_ratio_db / 10) * wanted
+    return _decibels(error, wanted)
 
 
 def _decibels(power: Tensor, reference: Tensor) -> Tensor:

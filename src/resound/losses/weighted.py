@@ -88,6 +88,7 @@ class SiSdr(Term):
 
     kind: Literal["si_sdr"] = "si_sdr"
     zero_mean: bool = True
+    max_si_sdr_db: float | None = Field(None, gt=0)  # where it levels off; None: nowhere
 
 
 class SiSdrWithLevel(Term):
@@ -96,6 +97,7 @@ class SiSdrWithLevel(Term):
     kind: Literal["si_sdr_with_level"] = "si_sdr_with_level"
     level_weight: float = Field(1.0, gt=0)
     zero_mean: bool = True
+    max_si_sdr_db: float | None = Field(None, gt=0)  # where it levels off; None: nowhere
 
 
 class OneTransform(SpectralTerm):

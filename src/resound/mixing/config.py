@@ -142,6 +142,8 @@ class SeparationConfig(Common):
     levels: Annotated[Literal["wsj0", "librimix"] | Spread, BeforeValidator(_levels)] = "wsj0"  # or active dBFS of each
     speed_percent: Annotated[Spread, within(50, 200)] = spread(95, 105)
     length: Literal["min", "max"] = "min"  # only recordings that fill a segment, or padded ones as well
+    alone: float = Field(0.0, ge=0, le=1)  # part of the examples in which the first speaks and the others are silent
+    source_chain: ChainField | None = None  # over each speaker alone, a room for one: sources are what comes out of it
     chain: ChainField | None = None  # over the mixture, the sources stay clean
 
 
@@ -201,8 +203,9 @@ def mixing_from(values: dict[str, Any], where: str = "") -> EnhancementConfig | 
     if not isinstance(task, str) or task not in _TASKS:
         raise ConfigError(f"{where or 'settings'}: task is {', '.join(_TASKS)}, not {task!r}")
     _refuse_settings_of_others(task, values, where)
-    if values.get("chain") is not None:
-        values = values | {"chain": chain_from(values["chain"], f"{where}: chain" if where else "chain")}
+    for name in ("chain", "source_chain"):
+        if values.get(name) is not None:
+            values = values | {name: chain_from(values[name], f"{where}: {name}" if where else name)}
     return validated(_TASKS[task], values, where)  # type: ignore[return-value]
 
 

@@ -37,10 +37,12 @@ class Separation:
         self.config = config
         self.sample_rate = config.sample_rate
         self.skipped: Counter[str] = Counter()
-        self._chain = with_split(config.chain, config.split) if config.chain else None
+        self._chain, self._source_chain = (
+            with_split(chain, config.split) if chain else None for chain in (config.chain, config.source_chain)
+        )
         _refuse_moving(self._chain.steps if self._chain else ())
-        if self._chain:
-            open_banks(self._chain)
+        for chain in filter(None, (self._chain, self._source_chain)):
+            open_banks(chain)
         fastest = config.speed_percent.ends[1] / 100
         self._pool = load_pool(
             config.speech,
@@ -72,14 +74,18 @@ class Separation:
         augmentations = draw_augmentations(config.augment, rng)
         n_samples = samples_to_make(config.segment_samples, config.sample_rate, augmentations)
         cast = self._cast(position, rng)
-        spoken = [self._speak(recording, slot, n_samples, rng) for recording, slot in cast]
+        if config.alone and rng.uniform() < config.alone:
+            recipe = recipe | {"alone": True}
+        heard = cast[:1] if recipe.get("alone") else cast
+        spoken = [self._speak(recording, slot, n_samples, rng) for recording, slot in heard]
         gains_db = self._gains_db([audio for audio, _ in spoken], rng)
         scaled = [np.float32(10 ** (gain / 20)) * audio for gain, (audio, _) in zip(gains_db, spoken, strict=True)]
-        sources = np.concatenate(scaled)
+        silent = [np.zeros_like(scaled[0])] * (len(cast) - len(heard))
+        sources = np.concatenate(scaled + silent)
         degraded, drawn = self._degrade(sources.sum(axis=0, keepdims=True), rng)
         sides, done = finish(Sides(degraded, sources), config, augmentations, rng)
         places = [place | {"gain_db": gain} for gain, (_, place) in zip(gains_db, spoken, strict=True)]
-        bandwidths_hz = [self._pool.bandwidth_hz(recording, measure=config.measure_bandwidth) for recording, _ in cast]
+        bandwidths_hz = [self._pool.bandwidth_hz(recording, measure=config.measure_bandwidth) for recording, _ in heard]
         return Example(
             degraded=sides.degraded,
             clean=sides.clean,
@@ -103,19 +109,23 @@ class Separation:
     def _speak(
         self, recording: int, slot: int, n_samples: int, rng: np.random.Generator
     ) -> tuple[Audio, dict[str, Any]]:
-        """Return ``(1, n_samples)`` of a recording at a drawn speed, and where it is from, plain JSON."""
+        """Return ``(1, n_samples)`` of a recording at a drawn speed after `source_chain`, and where it is from."""
         speed_percent = round_speed(self.config.speed_percent.draw(rng))
         n_read = int(np.ceil(n_samples * speed_percent / 100))
         excerpt = self._pool.excerpt(
             recording, slot, sample_rate=self.sample_rate, n_samples=n_read, n_channels=1, rng=rng
         )
         audio = fit_length(resample(excerpt.audio, speed_percent, 100), n_samples)
-        about = {"speaker": self._pool.speakers[recording], "speed_percent": speed_percent}
+        about: dict[str, Any] = {"speaker": self._pool.speakers[recording], "speed_percent": speed_percent}
+        if self._source_chain is not None:
+            drawn = self._source_chain.draw(rng)
+            audio = fit_length(apply_chain(audio, self.sample_rate, drawn), n_samples)
+            about |= {"chain": drawn} if drawn else {}
         return audio, excerpt.place | about
 
     def _gains_db(self, sources: list[Audio], rng: np.random.Generator) -> list[float]:
         """Return the gain of each ``(1, time)`` source that gives the levels which are asked for."""
-        levels, n_speakers = self.config.levels, len(sources)
+        levels, n_speakers = self.config.levels, self.config.n_speakers
         if levels == "librimix":
             gains = [rng.uniform(*LIBRIMIX_LUFS) - _loudness_lufs(audio, self.sample_rate) for audio in sources]
         else:
@@ -127,7 +137,7 @@ class Separation:
             else:
                 wanted = list(NOMINAL_DBFS + rng.uniform(-WSJ0_HALF_SPREAD_DB, WSJ0_HALF_SPREAD_DB, n_speakers))
             powers = [active_speech_power(audio, self.sample_rate) for audio in sources]
-            gains = [level_dbfs - 10 * np.log10(power) for level_dbfs, power in zip(wanted, powers, strict=True)]
+            gains = [level_dbfs - 10 * np.log10(power) for level_dbfs, power in zip(wanted, powers, strict=False)]
         return [float(f"{gain:.6g}") for gain in gains]
 
     def _degrade(self, mixture: Audio, rng: np.random.Generator) -> tuple[Audio, Drawn]:
