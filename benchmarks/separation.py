@@ -9,7 +9,10 @@ from the first until it is a minute.  In every second in which both speak it is 
 "Elsewhere" are seconds in which that is not what it is in most; "swapped" are chunks of 20 s, which the network hears
 at once, most of whose seconds are elsewhere.
 
-One alone: how far the quieter output is below the louder one when a single person speaks.
+As recordings have it: the same with noise, in rooms, and one speaker alone; with what is in no voice given to the
+louder, and left apart (``--rest``).  For one alone, how far the quieter output is below the louder one.
+
+How sure: what `resound separate` tells of its voices (they are separated again, and agree so far), beside what is true.
 
     resound corpus scan ../shared/data -o data.jsonl
     python benchmarks/separation.py data.jsonl --model separate --work separation
@@ -18,12 +21,13 @@ One alone: how far the quieter output is below the louder one when a single pers
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from common import machine, parser_for, print_table, read_mono  # keeps numpy to one thread: first
 
@@ -31,17 +35,25 @@ from common import machine, parser_for, print_table, read_mono  # keeps numpy to
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from resound.corpora.manifest import Manifest, read_manifest
 from resound.dsp.active import active_speech_power
 from resound.dsp.resampling import resample
-from resound.inference.separation import NetworkSeparator, SeparationReport, open_separator, separate_blocks
+from resound.inference.separation import Heard, NetworkSeparator, SeparationReport, open_separator, separate_blocks
+from resound.judging.scores import si_sdr
+from resound.mixing.config import mixing_from
+from resound.mixing.example import Example
+from resound.mixing.stream import open_examples
 
 RATE = 16000
 LONG_SECONDS, CHUNK_SECONDS = 60, 20
 PAUSE_DB = 20.0  # below a voice's own active level a second of it is none
 SEED = 2026
 FEWEST = 10  # mixtures of which an interval says something
+NOISE_SNR_DB = (0, 20)
+KINDS = ("two", "two, noise", "two, rooms", "one", "one, noise", "three")
+STEPS_DB = (-np.inf, 0, 3, 6, 9, 12, np.inf)  # of agreement
 
 
 def main() -> None:
@@ -68,11 +80,16 @@ def main() -> None:
         [long_ones(separator, speakers[: arguments.pairs], speakers[arguments.pairs :])],
     )
     print()
-    below_db = np.array([alone_db(separator, voice[: 10 * RATE]) for voice in speakers[: arguments.pairs]])
+    found = {kind: found_in(kind, separator, arguments) for kind in KINDS}
     print_table(
-        ("one alone", "the quieter output, dB below the louder: median", "least", "most"),
-        [(len(below_db), *(f"{each:.1f}" for each in (np.median(below_db), below_db.min(), below_db.max())))],
+        ("4 s of", "count", "gain, dB", "with --rest", "quieter output below, dB", "agreement, dB", "10 %", "90 %"),
+        [row_of_kind(kind, outcomes) for kind, outcomes in found.items()],
     )
+    print()
+    both = [each for kind in ("two", "two, noise", "two, rooms") for each in found[kind]]
+    print_table(("agreement, dB", "count", "true SI-SDR, dB: median", "10 %", "90 %"), told_and_true(both))
+    told, true = np.array([(each.agreement_db, each.si_sdr_db) for each in both]).T
+    print(f"\ncorrelation of agreement and SI-SDR: {np.corrcoef(told, true)[0, 1]:.2f}")
 
 
 def figures_of(rows: list[tuple[object, ...]], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -173,10 +190,85 @@ def order_in_each_second(voices: NDArray, sources: NDArray) -> NDArray:
     return np.where(speak, np.sign(likeness[0, 0] + likeness[1, 1] - likeness[0, 1] - likeness[1, 0]), 0)
 
 
-def alone_db(separator: NetworkSeparator, voice: NDArray) -> float:
-    """Return by how much the quieter output is below the louder one."""
-    quiet, loud = sorted(np.sum(separated(separator, voice)[0] ** 2, axis=1))
-    return float(10 * np.log10(loud / max(quiet, 1e-20)))
+class Outcome(NamedTuple):
+    """What became of a mixture; what is not known of its kind is NaN."""
+
+    si_sdr_db: float  # the mean of the voices, with what is in none given to the louder
+    gain_db: float  # over the mixture
+    gain_apart_db: float  # with what is in none left apart
+    below_db: float  # of the quieter output, beside the louder
+    agreement_db: float
+
+
+def found_in(kind: str, separator: NetworkSeparator, arguments: argparse.Namespace) -> list[Outcome]:
+    """Return what became of mixtures of a kind."""
+    who, _, where = kind.partition(", ")
+    bank = str(arguments.manifest.resolve())
+    settings: dict[str, Any] = {
+        "task": "separate", "split": "valid", "seed": SEED + 1, "sample_rate": RATE, "segment_seconds": 4,
+        "n_examples": arguments.count // 3, "speech": {"corpus": bank, "domain": "speech"},
+        "alone": float(who == "one"), "n_speakers": 3 if who == "three" else 2,
+    }  # fmt: skip
+    if where == "noise":
+        settings["chain"] = [{"noise": {"bank": bank, "snr_db": NOISE_SNR_DB}}]
+    if where == "rooms":
+        settings["source_chain"] = [{"room": {"bank": bank}}]
+    examples = open_examples(mixing_from(settings))
+    return [outcome_of(separator, examples.example(0, index)) for index in range(examples.n_examples)]
+
+
+def outcome_of(separator: NetworkSeparator, example: Example) -> Outcome:
+    """Separate a mixture, and look at the voices."""
+    told = SeparationReport()
+    ((mixture, apart),) = separate_blocks(
+        [example.degraded], separator, sample_rate=RATE, rest_apart=True, check=True, report=told
+    )
+    shared = apart + Heard(apart, 0).shares(np.ones((len(apart), 1, 1)), RATE) * (mixture - apart.sum(axis=0))
+    quiet, *_, loud = sorted(np.sum(apart**2, axis=(1, 2)))
+    spoken = example.clean[example.clean.any(axis=1)]
+    if len(spoken) > len(shared):
+        of_each = [np.nan] * 3
+    else:
+        mixed = np.repeat(example.degraded, len(spoken), axis=0)
+        of_each = [best_si_sdr_db(voices, spoken) for voices in (shared[:, 0], apart[:, 0], mixed)]
+    true, true_apart, before = of_each
+    below_db = 10 * np.log10(loud / max(quiet, 1e-20))
+    agreement_db = told.agreement.ratio_db
+    return Outcome(true, true - before, true_apart - before, below_db, np.nan if agreement_db is None else agreement_db)
+
+
+def best_si_sdr_db(voices: NDArray, spoken: NDArray) -> float:
+    """Return the mean over who speaks, in the best order."""
+    each = si_sdr(voices[None], spoken[:, None])
+    return float(each[linear_sum_assignment(each, maximize=True)].mean())
+
+
+def row_of_kind(kind: str, outcomes: list[Outcome]) -> tuple[object, ...]:
+    """Return what is told of a kind."""
+    _, gain_db, apart_db, below_db, agreement_db = np.array(outcomes).T
+    gains = ["" if kind.startswith(("one", "three")) else told_mean(each) for each in (gain_db, apart_db)]
+    below = f"{np.median(below_db):.1f} ({np.percentile(below_db, 10):.1f} to {np.percentile(below_db, 90):.1f})"
+    middle = (f"{np.percentile(agreement_db, part):.1f}" for part in (50, 10, 90))
+    return kind, len(outcomes), *gains, below, *middle
+
+
+def told_mean(values: NDArray) -> str:
+    """Return a mean and its 95 % interval."""
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():.1f} ({values.mean() - half:.1f} to {values.mean() + half:.1f})"
+
+
+def told_and_true(outcomes: list[Outcome]) -> list[tuple[object, ...]]:
+    """Return rows: of mixtures whose voices agree so far, how good they are."""
+    rows: list[tuple[object, ...]] = []
+    for low, high in itertools.pairwise(STEPS_DB):
+        true = [each.si_sdr_db for each in outcomes if low <= each.agreement_db < high]
+        name = (
+            f"below {high:g}" if low == -np.inf else f"{low:g} and more" if high == np.inf else f"{low:g} to {high:g}"
+        )
+        middle = (f"{np.percentile(true, part):.1f}" for part in (50, 10, 90)) if true else ("", "", "")
+        rows.append((name, len(true), *middle))
+    return rows
 
 
 def separated(separator: NetworkSeparator, mixture: NDArray) -> tuple[NDArray, int]:
