@@ -24,6 +24,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "sequences.h"
+
 namespace {
 
 #ifdef __AVX512F__
@@ -83,20 +85,6 @@ class Panel {
     };
     int64_t size_;
     std::unique_ptr<Vec, Free> vectors_;
-};
-
-// A tensor (outer, inner, step, channel).
-struct Sequences {
-    explicit Sequences(const at::Tensor& tensor)
-        : data(tensor.data_ptr<float>()), inner(tensor.size(1)), steps(tensor.size(2)), channels(tensor.size(3)),
-          outer_stride(tensor.stride(0)), inner_stride(tensor.stride(1)), step_stride(tensor.stride(2)) {
-        TORCH_CHECK(tensor.stride(3) == 1 || channels == 1, "channels must lie side by side");
-    }
-    float* at(int64_t sequence, int64_t step) const {
-        return data + sequence / inner * outer_stride + sequence % inner * inner_stride + step * step_stride;
-    }
-    float* data;
-    int64_t inner, steps, channels, outer_stride, inner_stride, step_stride;
 };
 
 // The sequences of a block at one step.
@@ -254,9 +242,7 @@ struct Layer {
     Layer(const at::Tensor& w_ih, const at::Tensor& w_hh, const at::Tensor& b_ih, const at::Tensor& b_hh)
         : n_in(w_ih.size(1)), n_hidden(w_hh.size(1)), kept{w_ih.contiguous(), w_hh.contiguous(), b_ih.contiguous(),
                                                            b_hh.contiguous()} {
-        for (const auto& each : kept) TORCH_CHECK(each.scalar_type() == at::kFloat, "weights must be float32");
-        TORCH_CHECK(w_ih.size(0) == 3 * n_hidden && w_hh.size(0) == 3 * n_hidden, "three gates of as many rows");
-        TORCH_CHECK(b_ih.numel() == 3 * n_hidden && b_hh.numel() == 3 * n_hidden, "three gates of biases");
+        check_weights(w_ih, w_hh, b_ih, b_hh);
         of_input = kept[0].data_ptr<float>(), of_hidden = kept[1].data_ptr<float>();
         input_bias = kept[2].data_ptr<float>(), hidden_bias = kept[3].data_ptr<float>();
     }
@@ -294,31 +280,13 @@ struct Layer {
     const float *of_input, *of_hidden, *input_bias, *hidden_bias;
 };
 
-// The state before the first step, as a sequence of one step.
-std::optional<Sequences> initial(const std::optional<at::Tensor>& h0) {
-    if (!h0) return std::nullopt;
-    return Sequences(h0->unsqueeze(2));
-}
-
 int64_t n_blocks(int64_t n_sequences) { return (n_sequences + LANES - 1) / LANES; }
-
-void check(const at::Tensor& tensor) {
-    TORCH_CHECK(tensor.dim() == 4 && tensor.scalar_type() == at::kFloat && tensor.device().is_cpu(),
-                "(outer, inner, step, channel) in float32 on the processor");
-}
-
-void check_sizes(const at::Tensor& x, const at::Tensor& y, const Layer& layer, const std::optional<at::Tensor>& h0) {
-    TORCH_CHECK(x.size(3) == layer.n_in && y.size(3) == layer.n_hidden, "channels are not those of the weights");
-    TORCH_CHECK(x.sizes().slice(0, 3) == y.sizes().slice(0, 3), "input and output differ in their sequences or steps");
-    TORCH_CHECK(!h0 || (h0->dim() == 3 && h0->size(0) == x.size(0) && h0->size(1) == x.size(1) &&
-                        h0->size(2) == layer.n_hidden), "the first state is (outer, inner, hidden)");
-}
 
 void forward(const at::Tensor& x, const std::optional<at::Tensor>& h0, const at::Tensor& w_ih, const at::Tensor& w_hh,
              const at::Tensor& b_ih, const at::Tensor& b_hh, const at::Tensor& y, bool reverse) {
     check(x), check(y);
     const Layer layer(w_ih, w_hh, b_ih, b_hh);
-    check_sizes(x, y, layer, h0);
+    check_sizes(x, y, layer.n_in, layer.n_hidden, h0);
     const Sequences inputs(x), outputs(y);
     const std::optional<Sequences> before = initial(h0);
     const int64_t n_sequences = x.size(0) * x.size(1), n_steps = x.size(2), size = layer.n_hidden * VECTORS;
@@ -360,7 +328,7 @@ std::vector<at::Tensor> backward(const at::Tensor& x, const std::optional<at::Te
                                  bool add) {
     check(x), check(y), check(dy), check(dx);
     const Layer layer(w_ih, w_hh, b_ih, b_hh);
-    check_sizes(x, y, layer, h0), check_sizes(dx, dy, layer, h0);
+    check_sizes(x, y, layer.n_in, layer.n_hidden, h0), check_sizes(dx, dy, layer.n_in, layer.n_hidden, h0);
     const at::Tensor w_ih_t = w_ih.t().contiguous(), w_hh_t = w_hh.t().contiguous();
     const float *to_input = w_ih_t.data_ptr<float>(), *to_hidden = w_hh_t.data_ptr<float>();
     const at::Tensor dh0 = at::empty({x.size(0), x.size(1), layer.n_hidden}, x.options());

@@ -24,6 +24,8 @@
 #include <optional>
 #include <vector>
 
+#include "sequences.h"
+
 #if !defined(__AMX_BF16__) || !defined(__AVX512BF16__)
 #error "this processor has no matrix unit for bfloat16"
 #endif
@@ -61,20 +63,6 @@ class Memory {
 using Floats = Memory<float>;
 using Halves = Memory<uint16_t>;  // bfloat16
 using Words = Memory<uint32_t>;   // two of them: an earlier and a later step
-
-// A tensor (outer, inner, step, channel).
-struct Sequences {
-    explicit Sequences(const at::Tensor& tensor)
-        : data(tensor.data_ptr<float>()), inner(tensor.size(1)), steps(tensor.size(2)), channels(tensor.size(3)),
-          outer_stride(tensor.stride(0)), inner_stride(tensor.stride(1)), step_stride(tensor.stride(2)) {
-        TORCH_CHECK(tensor.stride(3) == 1 || channels == 1, "channels must lie side by side");
-    }
-    float* at(int64_t sequence, int64_t step) const {
-        return data + sequence / inner * outer_stride + sequence % inner * inner_stride + step * step_stride;
-    }
-    float* data;
-    int64_t inner, steps, channels, outer_stride, inner_stride, step_stride;
-};
 
 // The first so many numbers of a vector, for the last of a row.
 inline __mmask16 first_of(int64_t n) { return n >= 16 ? 0xffff : static_cast<__mmask16>((1u << n) - 1); }
@@ -209,11 +197,7 @@ struct Layer {
     Layer(const at::Tensor& w_ih, const at::Tensor& w_hh, const at::Tensor& b_ih, const at::Tensor& b_hh)
         : n_in(w_ih.size(1)), n_hidden(w_hh.size(1)), in_width(whole(n_in, DEPTH)), width(whole(n_hidden, DEPTH)),
           biases(4 * width) {
-        for (const auto& each : {w_ih, w_hh, b_ih, b_hh}) {
-            TORCH_CHECK(each.scalar_type() == at::kFloat, "weights must be float32");
-        }
-        TORCH_CHECK(w_ih.size(0) == 3 * n_hidden && w_hh.size(0) == 3 * n_hidden, "three gates of as many rows");
-        TORCH_CHECK(b_ih.numel() == 3 * n_hidden && b_hh.numel() == 3 * n_hidden, "three gates of biases");
+        check_weights(w_ih, w_hh, b_ih, b_hh);
         const at::Tensor input_bias = b_ih.contiguous(), hidden_bias = b_hh.contiguous();
         const float *of_input = input_bias.data_ptr<float>(), *of_hidden = hidden_bias.data_ptr<float>();
         float* to = biases;
@@ -268,30 +252,13 @@ struct Layer {
     std::vector<Weights> from_input, from_hidden;
 };
 
-std::optional<Sequences> initial(const std::optional<at::Tensor>& h0) {
-    if (!h0) return std::nullopt;
-    return Sequences(h0->unsqueeze(2));
-}
-
 int64_t n_blocks(int64_t n_sequences) { return (n_sequences + ROWS - 1) / ROWS; }
-
-void check(const at::Tensor& tensor) {
-    TORCH_CHECK(tensor.dim() == 4 && tensor.scalar_type() == at::kFloat && tensor.device().is_cpu(),
-                "(outer, inner, step, channel) in float32 on the processor");
-}
-
-void check_sizes(const at::Tensor& x, const at::Tensor& y, const Layer& layer, const std::optional<at::Tensor>& h0) {
-    TORCH_CHECK(x.size(3) == layer.n_in && y.size(3) == layer.n_hidden, "channels are not those of the weights");
-    TORCH_CHECK(x.sizes().slice(0, 3) == y.sizes().slice(0, 3), "input and output differ in their sequences or steps");
-    TORCH_CHECK(!h0 || (h0->dim() == 3 && h0->size(0) == x.size(0) && h0->size(1) == x.size(1) &&
-                        h0->size(2) == layer.n_hidden), "the first state is (outer, inner, hidden)");
-}
 
 void forward(const at::Tensor& x, const std::optional<at::Tensor>& h0, const at::Tensor& w_ih, const at::Tensor& w_hh,
              const at::Tensor& b_ih, const at::Tensor& b_hh, const at::Tensor& y, bool reverse) {
     check(x), check(y), ask_for_unit();
     const Layer layer(w_ih, w_hh, b_ih, b_hh);
-    check_sizes(x, y, layer, h0);
+    check_sizes(x, y, layer.n_in, layer.n_hidden, h0);
     const Sequences inputs(x), outputs(y);
     const std::optional<Sequences> before = initial(h0);
     const int64_t n_sequences = x.size(0) * x.size(1), n_steps = x.size(2), width = layer.width;
@@ -414,7 +381,7 @@ std::vector<at::Tensor> backward(const at::Tensor& x, const std::optional<at::Te
                                  bool add) {
     check(x), check(y), check(dy), check(dx), ask_for_unit();
     const Layer layer(w_ih, w_hh, b_ih, b_hh);
-    check_sizes(x, y, layer, h0), check_sizes(dx, dy, layer, h0);
+    check_sizes(x, y, layer.n_in, layer.n_hidden, h0), check_sizes(dx, dy, layer.n_in, layer.n_hidden, h0);
     const int64_t n_in = layer.n_in, n_hidden = layer.n_hidden, in_width = layer.in_width, width = layer.width;
     const Weights to_input = back(w_ih, n_hidden, width), to_hidden = back(w_hh, n_hidden, width);
     const at::Tensor dh0 = at::empty({x.size(0), x.size(1), n_hidden}, x.options());

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from resound.checkpoint import load
     from resound.evaluation.api import evaluate
     from resound.inference.pipeline import restore, restore_file
+    from resound.inference.repaired_stream import RepairedStream
     from resound.inference.separation import separate
     from resound.inference.streaming import Stream
 
-__all__ = ["Stream", "evaluate", "load", "restore", "restore_file", "separate"]
+__all__ = ["RepairedStream", "Stream", "evaluate", "load", "restore", "restore_file", "separate"]
 
 # Names are looked up when they are used: `import resound` stays under a tenth of a second.
 _HOMES = {
+    "RepairedStream": "resound.inference.repaired_stream",
     "Stream": "resound.inference.streaming",
     "evaluate": "resound.evaluation.api",
     "load": "resound.checkpoint",

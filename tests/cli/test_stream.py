@@ -40,6 +40,28 @@ def test_a_pipe_gives_what_restore_gives(resound, tiny_stream, tmp_path):  # noq
     np.testing.assert_allclose(streamed, expected, atol=2e-6)
 
 
+def test_what_repairs_runs_behind_the_model(resound, tiny_stream, tmp_path):  # noqa: F811
+    """As it does in recordings, but for the file that it is exported to."""
+    import torch
+
+    from resound.checkpoint import save_model
+    from resound.export.export import export
+    from resound.models import build
+
+    torch.manual_seed(0)
+    sizes = {"sample_rate": 8000, "widths": [8, 8, 8], "strides": [2, 4, 4], "kernel": 5, "gru_layers": 1}
+    save_model(tmp_path / "timbre", build("timbre", **sizes))
+    export(tmp_path / "timbre", tmp_path / "timbre.onnx", is_streaming=True)
+    path = write_wav(tmp_path / "a.wav", hiss(9001, 2), subtype="FLOAT")
+    resound("restore", path, "--model", tiny_stream, "--then", tmp_path / "timbre", "-o", tmp_path / "b.wav")
+    expected, _ = soundfile.read(tmp_path / "b.wav")
+    for then in ("timbre.onnx", "timbre"):
+        ended = stream(path.read_bytes(), "--model", tiny_stream, "--then", tmp_path / then)
+        assert ended.returncode == 0, ended.stderr
+        streamed, _ = soundfile.read(io.BytesIO(ended.stdout))
+        np.testing.assert_allclose(streamed, expected, atol=1e-5)
+
+
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 def test_ffmpeg_before_and_behind(tiny_stream, tmp_path):  # noqa: F811
     path = write_wav(tmp_path / "a.wav", hiss(8000))
@@ -69,6 +91,9 @@ def test_bare_samples_keep_their_delay_where_asked(tiny_stream):  # noqa: F811
         (b"", ("--raw", "s16le", "--input", "x"), "--raw is for stdin"),
         (b"", ("--seconds", 3), "--seconds is for live sound"),
         (b"", ("--keep-delay", "--input", "x"), "--keep-delay is for a pipe"),
+        (b"", ("--then", "gone.onnx"), "gone.onnx: no such model file"),
+        (b"", ("--then", "separate"), "hears all of a recording and cannot stream"),
+        (b"RIFF", ("--then", "film"), "stdin: "),
     ],
 )
 def test_wrong_input_is_one_line(tiny_stream, data, words, message):  # noqa: F811

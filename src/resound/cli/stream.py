@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from resound.audio.pipe import PipeFormat
+    from resound.inference.frames import FrameMaker
     from resound.inference.live import Meters
+    from resound.inference.repaired_stream import RepairedStream
+    from resound.inference.streaming import Stream
 
 BLOCK_SECONDS = 0.1  # of a pipe, at most: what is there is taken at once
 LIVE_BLOCK_SECONDS = 0.01
@@ -20,6 +23,10 @@ def command(
     model: Annotated[
         str | None,
         typer.Option(metavar="NAME|PATH", help="voice, a network exported for streams, or a causal one's folder."),
+    ] = None,
+    then: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Give a voice back what the model took: a timbre network for streams."),
     ] = None,
     strength: Annotated[float, typer.Option(metavar="0..1", help="How much of what is found to remove.")] = 1.0,
     max_reduction: Annotated[
@@ -73,13 +80,15 @@ def command(
             "--seconds is for live sound (--input, --output); in a pipe leave it out, it ends with its input"
         )
     if is_live:
-        _live(model, strength, max_reduction, _device(input_device), _device(output_device), rate, channels, seconds)
+        ends = _device(input_device), _device(output_device)
+        _live(model, then, strength, max_reduction, *ends, rate, channels, seconds)
     else:
-        _pipe(model, strength, max_reduction, raw, rate, channels, keep_delay=keep_delay)
+        _pipe(model, then, strength, max_reduction, raw, rate, channels, keep_delay=keep_delay)
 
 
 def _pipe(
     model: str,
+    then: str | None,
     strength: float,
     max_reduction: float | None,
     raw: str | None,
@@ -92,11 +101,11 @@ def _pipe(
 
     from resound.audio.pipe import PipeWriter, blocks_of
     from resound.errors import ConfigError, Interrupted, counted
-    from resound.inference.streaming import Stream, open_frames
+    from resound.inference.streaming import open_frames
 
     if sys.stdin is None or sys.stdout is None:
         raise ConfigError("stdin or stdout is closed; pipe sound in and on (... | resound stream ... | ...)")
-    frames = open_frames(model)
+    frames, repairs = open_frames(model), None if then is None else open_frames(then)
     if sys.stdin.isatty():
         raise ConfigError(
             "stdin is a terminal; pipe sound in (ffmpeg -i FILE -f wav - | resound stream ...), or --input"
@@ -104,8 +113,9 @@ def _pipe(
     if sys.stdout.isatty():
         raise ConfigError("stdout is a terminal; pipe the sound on (... | ffmpeg -i - out.flac), or > out.wav")
     form = _format(raw, rate, channels)
-    stream = Stream(
+    stream = _stream(
         frames,
+        repairs,
         sample_rate=form.sample_rate,
         channels=form.n_channels,
         strength=strength,
@@ -141,6 +151,15 @@ def _pipe(
     typer.echo(told, err=True)
 
 
+def _stream(frames: FrameMaker, repairs: FrameMaker | None, **options: Any) -> Stream | RepairedStream:
+    """Return a stream and, where asked for, what repairs after it."""
+    from resound.inference.repaired_stream import RepairedStream
+    from resound.inference.streaming import Stream
+
+    stream = Stream(frames, **options)
+    return stream if repairs is None else RepairedStream(stream, repairs)
+
+
 def _format(raw: str | None, rate: int | None, channels: int | None) -> PipeFormat:
     """Return what stdin holds.  Raises `ConfigError` and `InputError`."""
     from resound.audio.pipe import RAW, PipeFormat, read_wav_header
@@ -161,6 +180,7 @@ def _format(raw: str | None, rate: int | None, channels: int | None) -> PipeForm
 
 def _live(
     model: str,
+    then: str | None,
     strength: float,
     max_reduction: float | None,
     input_device: int | str | None,
@@ -170,12 +190,13 @@ def _live(
     seconds: float | None,
 ) -> None:
     from resound.inference.live import device_rate, play
-    from resound.inference.streaming import Stream, open_frames
+    from resound.inference.streaming import open_frames
 
-    frames = open_frames(model)
+    frames, repairs = open_frames(model), None if then is None else open_frames(then)
     rate = rate or device_rate(input_device, output_device)
-    stream = Stream(
+    stream = _stream(
         frames,
+        repairs,
         sample_rate=rate,
         channels=channels,
         strength=strength,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from resound.errors import ConfigError, InputError, Interrupted
+from resound.inference.repaired_stream import RepairedStream
 from resound.inference.streaming import Stream
 
 METER_SECONDS = 0.1
@@ -82,7 +83,7 @@ def device_rate(asked_in: int | str | None, asked_out: int | str | None) -> int:
 
 
 def play(
-    stream: Stream,
+    stream: Stream | RepairedStream,
     input_device: int | str | None,
     output_device: int | str | None,
     *,
@@ -122,7 +123,7 @@ def play(
     return sums.meters
 
 
-def _callback(stream: Stream, sums: _Sums) -> Callable[..., None]:
+def _callback(stream: Stream | RepairedStream, sums: _Sums) -> Callable[..., None]:
     def more(given: Any, wanted: Any, n_samples: int, times: Any, status: Any) -> None:
         began = time.perf_counter()
         sums.n_underruns += bool(status.output_underflow) + bool(status.input_overflow)
@@ -143,7 +144,7 @@ def _callback(stream: Stream, sums: _Sums) -> Callable[..., None]:
     return more
 
 
-def _look(sums: _Sums, stream: Stream, seconds: float, device_seconds: float) -> None:
+def _look(sums: _Sums, stream: Stream | RepairedStream, seconds: float, device_seconds: float) -> None:
     """Put what was added up since the last look into the meters."""
     load = sums.busy_seconds / sums.sound_seconds if sums.sound_seconds else 0.0
     latency = device_seconds + stream.latency_seconds

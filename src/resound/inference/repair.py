@@ -35,7 +35,7 @@ class Repairer:
         self.sample_rate, self.grid, self.context = network.sample_rate, network.grid, network.context
         self.packages = network.packages
         if (network.n_channels, network.n_sources) != (2, 1):
-            raise _repairs_nothing(told)
+            raise repairs_nothing(told)
 
     def process(self, block: Samples) -> Samples:
         """Return the block with its first half repaired."""
@@ -54,11 +54,12 @@ def open_repairer(model: str | os.PathLike[str]) -> Repairer:
     """
     word = os.fspath(model)
     if is_shipped(word):
-        raise _repairs_nothing(word)
+        raise repairs_nothing(word)
     return Repairer(open_network(word), word)
 
 
-def _repairs_nothing(told: str) -> ModelError:
+def repairs_nothing(told: str) -> ModelError:
+    """Return the error of a network that takes or gives something else."""
     return ModelError(
         f"{told}: repairs nothing; give a network that takes a denoiser's output and the noisy sound and gives one, as "
         "'resound train timbre' makes"

@@ -123,6 +123,11 @@ class Stream:
         self.reset()
         return tail
 
+    def as_sound(self, samples: NDArray) -> Samples:
+        """Return what `process` hears of samples: ``(channel, time)``, what is no sound at 0."""
+        wide = np.atleast_2d(samples)
+        return np.where(_is_sound(wide), wide, 0.0).astype(np.float64)
+
     def _in_parts(self, sound: NDArray) -> Samples:
         size = max(1, PART_SAMPLES // self.n_channels)
         out = np.empty((self.n_channels_out, sound.shape[1]))
@@ -173,11 +178,15 @@ class Stream:
     def _silenced(self, sound: NDArray) -> Samples:
         """Return a copy with what is no sound at 0, and count it."""
         sound = sound.astype(np.float64)
-        is_sound = np.abs(sound) < LOUDEST  # NaN is not
+        is_sound = _is_sound(sound)
         if not is_sound.all():
             self.n_silenced += int((~is_sound).sum())
             sound[~is_sound] = 0.0
         return sound
+
+
+def _is_sound(samples: NDArray) -> NDArray[np.bool_]:
+    return np.abs(samples) < LOUDEST  # NaN is not
 
 
 class _Removal:

@@ -1,0 +1,93 @@
+"""A stream whose voice gets back, while it arrives, what a denoiser took: as `resound.inference.repair` for recordings.
+
+::
+
+    in ─┬─ Stream ── denoised ─┬─ Stream of two channels, a network that repairs ── out
+        └─ as late ─── noisy ──┘
+
+The second network hears the recording's first sample first, not the silence that is given out before it: where its
+frames begin is part of what it makes of them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resound.inference.frames import FrameMaker
+from resound.inference.repair import repairs_nothing
+from resound.inference.streaming import Samples, Stream, open_frames
+
+
+class RepairedStream:
+    """A stream and, after it, a network that takes what it gives and what it heard; used as a `Stream` is.
+
+    >>> stream = RepairedStream(Stream("voice", sample_rate=48000), "timbre.onnx")            # doctest: +SKIP
+    """
+
+    def __init__(self, stream: Stream, then: str | os.PathLike[str] | FrameMaker) -> None:
+        """Take a stream before its first sample and what repairs: a streaming form, or the folder of a causal network.
+
+        Raises `ModelError` for a network that repairs nothing.
+        """
+        frames = open_frames(then)
+        if (frames.n_channels, frames.n_sources) != (2, 1):
+            raise repairs_nothing(os.fspath(then) if isinstance(then, str | os.PathLike) else frames.name)
+        self._stream = stream
+        self.sample_rate, self.block_samples = stream.sample_rate, stream.block_samples
+        self.n_channels, self.n_channels_out = stream.n_channels, stream.n_channels_out
+        block_samples = math.gcd(stream.block_samples, stream.latency_samples)  # what arrives behind it
+        self._repairs = [
+            Stream(frames, sample_rate=stream.sample_rate, channels=2, block_samples=block_samples)
+            for _ in range(stream.n_channels_out)
+        ]
+        self.latency_samples = stream.latency_samples + self._repairs[0].latency_samples
+        self._forget()
+
+    @property
+    def latency_seconds(self) -> float:
+        """By how much what comes out is late."""
+        return self.latency_samples / self.sample_rate
+
+    @property
+    def n_silenced(self) -> int:
+        """Samples that came in and were no sound."""
+        return self._stream.n_silenced
+
+    @property
+    def n_restarts(self) -> int:
+        """Times that a network lost itself and began anew."""
+        return self._stream.n_restarts + sum(repair.n_restarts for repair in self._repairs)
+
+    def reset(self) -> None:
+        """Begin anew, as before the first sample."""
+        for stream in (self._stream, *self._repairs):
+            stream.reset()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._noisy = np.zeros((self.n_channels_out, 0))  # of what denoised has yet to come
+        self._n_early = self._stream.latency_samples  # denoised samples still to come that are of nothing
+
+    def process(self, samples: NDArray) -> Samples:
+        """Return as many samples as came in, ``(channel, time)`` or ``(time,)`` both.  Raises `ConfigError`."""
+        denoised = self._stream.process(samples)
+        heard = np.concatenate([self._noisy, self._stream.as_sound(samples)[: self.n_channels_out]], axis=1)
+        n_early = min(self._n_early, denoised.shape[-1])
+        self._n_early -= n_early
+        ready = np.atleast_2d(denoised)[:, n_early:]
+        noisy, self._noisy = np.split(heard, [ready.shape[1]], axis=1)
+        both = zip(ready, noisy, self._repairs, strict=True)
+        repaired = np.concatenate([repair.process(np.stack([one, other])) for one, other, repair in both])
+        out = np.concatenate([np.zeros((self.n_channels_out, n_early)), repaired], axis=1)
+        return out[0] if denoised.ndim == 1 else out
+
+    def flush(self) -> Samples:
+        """Return the last `latency_samples`, and begin anew."""
+        n_fed = -(-self.latency_samples // self.block_samples) * self.block_samples
+        tail = self.process(np.zeros((self.n_channels, n_fed)))[:, : self.latency_samples]
+        self.reset()
+        return tail
