@@ -49,7 +49,9 @@ def main() -> None:
     picture.add(mixture[None], voices[:1], voices[1:])
     picture.draw(DOCS / "images" / "separate.png", title="two voices at once, and what separate makes of them", dpi=100)
     gain_db = si_sdr(voices, sources) - si_sdr(mixture[None], sources)
-    print(f"{len(mixture) / RATE:.1f} s; SI-SDR gains {gain_db.round(1)} dB; agreement {told.agreement.ratio_db:.1f} dB")
+    print(
+        f"{len(mixture) / RATE:.1f} s; SI-SDR gains {gain_db.round(1)} dB; agreement {told.agreement.ratio_db:.1f} dB"
+    )
 
 
 def said(voice: str, words_per_minute: str, text: str) -> NDArray:

@@ -1,0 +1,65 @@
+"""A wider network does what the narrower one did, and its copies learn apart."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+
+from resound.models import build  # noqa: E402
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+SIZES = {"sample_rate": 8000, "hop": 80, "n_narrow": 16, "n_bands": 24, "channels": (6, 10), "band_hidden": 5}
+SIZES |= {"n_blocks": 2}
+WIDER = {"channels": [8, 23], "time_hidden": 14, "band_hidden": 11}
+
+
+@pytest.fixture
+def widen(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    import widen_network
+
+    yield widen_network
+    sys.modules.pop("widen_network")
+
+
+def network(**more):
+    torch.manual_seed(0)
+    made = build("band_rnn", **SIZES, **more)
+    for _ in range(3):  # norms that have measured something
+        made.train()(0.1 * torch.randn(2, 1, 4000))
+    return made
+
+
+@pytest.mark.parametrize("more", [{}, {"n_sources": 2, "both_ways": True, "time_hidden": 7}])
+def test_the_function_stays(widen, more):
+    before = network(**more)
+    after = widen.widened(before, WIDER, torch.Generator().manual_seed(3))
+    assert sum(p.numel() for p in after.parameters()) > 2 * sum(p.numel() for p in before.parameters())
+    assert widen.difference(before, after) < 1e-5
+
+
+def test_copies_learn_apart(widen):
+    after = widen.widened(network(), WIDER, torch.Generator().manual_seed(3))
+    after.train()(0.1 * torch.randn(2, 1, 4000, generator=torch.Generator().manual_seed(1))).square().mean().backward()
+    for name, weights in after.named_parameters():
+        if name.endswith(("enter.0.weight", "linear.weight")):
+            rows = weights.grad.flatten(1)
+            apart = torch.cdist(rows, rows) + 1e9 * torch.eye(len(rows))
+            assert float(apart.min()) > 1e-3 * float(rows.norm(dim=1).mean()), name
+
+
+def test_it_takes_the_command_line(widen, tmp_path, monkeypatch, capsys):
+    from resound.checkpoint import load, save_model
+
+    save_model(tmp_path / "narrow", network())
+    words = ["widen", str(tmp_path / "narrow"), str(tmp_path / "wide"), "--band-hidden", "9"]
+    monkeypatch.setattr(sys, "argv", words)
+    widen.main()
+    assert "parameters to" in capsys.readouterr().out
+    assert load(tmp_path / "wide").config.band_hidden == 9
+    monkeypatch.setattr(sys, "argv", [*words[:2], str(tmp_path / "other"), "--band-hidden", "2"])
+    with pytest.raises(SystemExit, match="bands has 5 channels, 2 are fewer; give as many or more"):
+        widen.main()
+    assert not (tmp_path / "other").exists()
