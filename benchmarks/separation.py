@@ -43,7 +43,6 @@ from resound.dsp.resampling import resample
 from resound.inference.separation import Heard, NetworkSeparator, SeparationReport, open_separator, separate_blocks
 from resound.judging.scores import si_sdr
 from resound.mixing.config import mixing_from
-from resound.mixing.example import Example
 from resound.mixing.stream import open_examples
 
 RATE = 16000
@@ -81,6 +80,8 @@ def main() -> None:
     )
     print()
     found = {kind: found_in(kind, separator, arguments) for kind in KINDS}
+    if libri.is_dir():
+        found["LibriMix"] = found_in_files(libri, separator)
     print_table(
         ("4 s of", "count", "gain, dB", "with --rest", "quieter output below, dB", "agreement, dB", "10 %", "90 %"),
         [row_of_kind(kind, outcomes) for kind, outcomes in found.items()],
@@ -214,22 +215,31 @@ def found_in(kind: str, separator: NetworkSeparator, arguments: argparse.Namespa
     if where == "rooms":
         settings["source_chain"] = [{"room": {"bank": bank}}]
     examples = open_examples(mixing_from(settings))
-    return [outcome_of(separator, examples.example(0, index)) for index in range(examples.n_examples)]
+    made = (examples.example(0, index) for index in range(examples.n_examples))
+    return [outcome_of(separator, example.degraded, example.clean, RATE) for example in made]
 
 
-def outcome_of(separator: NetworkSeparator, example: Example) -> Outcome:
-    """Separate a mixture, and look at the voices."""
+def found_in_files(libri: Path, separator: NetworkSeparator) -> list[Outcome]:
+    """Return what became of mixtures from disk."""
+    outcomes = []
+    for path in sorted((libri / "mix").iterdir()):
+        (mixture, rate), *voices = (read_mono(libri / side / path.name) for side in ("mix", "s1", "s2"))
+        outcomes.append(outcome_of(separator, mixture[None], np.stack([voice for voice, _ in voices]), rate))
+    return outcomes
+
+
+def outcome_of(separator: NetworkSeparator, degraded: NDArray, clean: NDArray, rate: int) -> Outcome:
+    """Separate a mixture ``(1, time)``, and look at the voices beside the clean ones ``(voice, time)``."""
     told = SeparationReport()
-    ((mixture, apart),) = separate_blocks(
-        [example.degraded], separator, sample_rate=RATE, rest_apart=True, check=True, report=told
-    )
-    shared = apart + Heard(apart, 0).shares(np.ones((len(apart), 1, 1)), RATE) * (mixture - apart.sum(axis=0))
+    blocks = separate_blocks([degraded], separator, sample_rate=rate, rest_apart=True, check=True, report=told)
+    mixture, apart = (np.concatenate(parts, axis=-1) for parts in zip(*blocks, strict=True))
+    shared = apart + Heard(apart, 0).shares(np.ones((len(apart), 1, 1)), rate) * (mixture - apart.sum(axis=0))
     quiet, *_, loud = sorted(np.sum(apart**2, axis=(1, 2)))
-    spoken = example.clean[example.clean.any(axis=1)]
+    spoken = clean[clean.any(axis=1)]
     if len(spoken) > len(shared):
         of_each = [np.nan] * 3
     else:
-        mixed = np.repeat(example.degraded, len(spoken), axis=0)
+        mixed = np.repeat(degraded, len(spoken), axis=0)
         of_each = [best_si_sdr_db(voices, spoken) for voices in (shared[:, 0], apart[:, 0], mixed)]
     true, true_apart, before = of_each
     below_db = 10 * np.log10(loud / max(quiet, 1e-20))

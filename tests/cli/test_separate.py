@@ -132,6 +132,17 @@ def test_python_gives_the_voices_too(model):
     assert package.separate(stereo, 8000, model).shape == (2, 2, 5000)
 
 
+def test_python_may_ask_how_sure_the_voices_are(model):
+    import resound as package
+    from resound.inference.separation import SeparationReport
+
+    report = SeparationReport()
+    voices = package.separate(hiss(5000)[0], 8000, model, report=report)
+    np.testing.assert_array_equal(voices, package.separate(hiss(5000)[0], 8000, model))
+    assert (report.n_chunks, len(report.agreement_db)) == (1, 1)
+    assert report.agreement.ratio_db is not None
+
+
 def test_python_is_told_too(model):
     import resound as package
     from resound.errors import ConfigError, ModelError
