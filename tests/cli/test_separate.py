@@ -139,7 +139,7 @@ def test_python_may_ask_how_sure_the_voices_are(model):
     report = SeparationReport()
     voices = package.separate(hiss(5000)[0], 8000, model, report=report)
     np.testing.assert_array_equal(voices, package.separate(hiss(5000)[0], 8000, model))
-    assert (report.n_chunks, len(report.agreement_db)) == (1, 1)
+    assert (report.n_chunks, len(report.agreements_db)) == (1, 1)
     assert report.agreement.ratio_db is not None
 
 

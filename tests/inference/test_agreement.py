@@ -89,7 +89,7 @@ def test_a_recordings_agreement_is_that_of_all_its_energy_and_chunks_have_their_
     options = {"chunk_seconds": 2.0, "overlap_seconds": 0.2}
     parts = separate_blocks([mixture], Bands(0.2), sample_rate=RATE, check=True, report=report, **options)
     assert sum(voices.shape[-1] for _, voices in parts) == mixture.shape[-1]
-    starts, ratios = zip(*report.agreement_db, strict=True)
+    starts, ratios = zip(*report.agreements_db, strict=True)
     assert len(starts) == report.n_chunks
     assert list(starts) == sorted(starts)
     assert min(ratios) <= report.agreement.ratio_db <= max(ratios)
@@ -98,4 +98,4 @@ def test_a_recordings_agreement_is_that_of_all_its_energy_and_chunks_have_their_
 def test_nothing_is_looked_at_unasked():
     report = SeparationReport()
     list(separate_blocks([speech_like(2.0, RATE)[None]], Bands(), sample_rate=RATE, report=report))
-    assert (report.agreement.ratio_db, report.agreement_db) == (None, [])
+    assert (report.agreement.ratio_db, report.agreements_db) == (None, [])

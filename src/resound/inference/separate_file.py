@@ -36,7 +36,7 @@ from resound.inference.separation import NetworkSeparator, SeparationReport, sep
 
 MOST_REST_DB = -6.0  # beside the input: above it, what is in no voice is worth a warning
 QUIET_VOICE_DB = 30.0  # below the loudest: such a voice is none
-LEAST_AGREEMENT_DB = 3.0  # of a recording: below it as much of a voice is in the other file as not (docs/separate.md)
+LEAST_AGREEMENT_DB = 3.0  # below it a recording's voices are hardly told apart (docs/separate.md, How sure)
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ def _write_voices(
         n_reordered=told.n_reordered,
         unsure_seconds=told.unsure_seconds,
         agreement_db=rounded(told.agreement.ratio_db),
-        agreements_db=told.agreement_db,
+        agreements_db=told.agreements_db,
         n_clipped=sum(writer.n_clipped for writer in writers),
         warnings=[*warnings_of(reader, *everything), *_doubts(told, reader), *_silent_voices(plan, after)],
         versions=versions(*separator.packages),

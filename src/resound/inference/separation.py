@@ -146,13 +146,13 @@ class SeparationReport:
     n_reordered: int = 0  # chunks whose voices came in another order
     unsure_seconds: list[float] = field(default_factory=list)  # where nothing told the voices apart
     agreement: Agreement = field(default_factory=Agreement)  # of voices that were separated again
-    agreement_db: list[tuple[float, float]] = field(default_factory=list)  # of each chunk that sounds, from its second
+    agreements_db: list[tuple[float, float]] = field(default_factory=list)  # of each chunk that sounds, from its second
 
     def add_agreement(self, found: Agreement, start_seconds: float) -> None:
         """Note that of a chunk."""
         self.agreement += found
         if found.ratio_db is not None:
-            self.agreement_db.append((round(start_seconds, 2), round(found.ratio_db, 1)))
+            self.agreements_db.append((round(start_seconds, 2), round(found.ratio_db, 1)))
 
     @property
     def rest_db(self) -> float | None:
