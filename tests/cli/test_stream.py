@@ -25,6 +25,12 @@ def stream(data, *words):
     return subprocess.run([*PROGRAM, *map(str, words)], input=data, capture_output=True, check=False)
 
 
+def wav_of_silence():
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(800), 8000, format="WAV")
+    return file.getvalue()
+
+
 def test_a_pipe_gives_what_restore_gives(resound, tiny_stream, tmp_path):  # noqa: F811
     path = write_wav(tmp_path / "a.wav", hiss(9001, 2), subtype="PCM_24")
     ended = stream(path.read_bytes(), "--model", tiny_stream)
@@ -53,10 +59,14 @@ def test_what_repairs_runs_behind_the_model(resound, tiny_stream, tmp_path):  # 
     save_model(tmp_path / "timbre", build("timbre", **sizes))
     export(tmp_path / "timbre", tmp_path / "timbre.onnx", is_streaming=True)
     path = write_wav(tmp_path / "a.wav", hiss(9001, 2), subtype="FLOAT")
-    resound("restore", path, "--model", tiny_stream, "--then", tmp_path / "timbre", "-o", tmp_path / "b.wav")
-    expected, _ = soundfile.read(tmp_path / "b.wav")
-    for then in ("timbre.onnx", "timbre"):
-        ended = stream(path.read_bytes(), "--model", tiny_stream, "--then", tmp_path / then)
+    for then, strength in (("timbre.onnx", 1.0), ("timbre", 0.4), ("timbre.onnx", 0.0)):
+        options = ["--model", tiny_stream, "--strength", strength]
+        told = resound(
+            "restore", path, *options, "--then", tmp_path / "timbre", "-o", tmp_path / "b.wav", "--overwrite"
+        )
+        assert told.status == 0, told.stderr
+        expected, _ = soundfile.read(tmp_path / "b.wav")
+        ended = stream(path.read_bytes(), *options, "--then", tmp_path / then)
         assert ended.returncode == 0, ended.stderr
         streamed, _ = soundfile.read(io.BytesIO(ended.stdout))
         np.testing.assert_allclose(streamed, expected, atol=1e-5)
@@ -93,7 +103,7 @@ def test_bare_samples_keep_their_delay_where_asked(tiny_stream):  # noqa: F811
         (b"", ("--keep-delay", "--input", "x"), "--keep-delay is for a pipe"),
         (b"", ("--then", "gone.onnx"), "gone.onnx: no such model file"),
         (b"", ("--then", "separate"), "hears all of a recording and cannot stream"),
-        (b"RIFF", ("--then", "film"), "stdin: "),
+        (wav_of_silence(), ("--then", "film"), "film: repairs nothing; give a network that takes a denoiser's output"),
     ],
 )
 def test_wrong_input_is_one_line(tiny_stream, data, words, message):  # noqa: F811

@@ -56,6 +56,35 @@ def test_begun_anew_it_gives_the_same():
     np.testing.assert_array_equal(streamed(stream, sound), first)
 
 
+def test_what_was_heard_before_is_forgotten():
+    sound, used = noise(5000), Stream(Halver(), sample_rate=RATE)
+    used.process(noise(3000))
+    fresh = RepairedStream(Stream(Halver(), sample_rate=RATE), Mixer())
+    np.testing.assert_array_equal(streamed(RepairedStream(used, Mixer()), sound), streamed(fresh, sound))
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.4])
+def test_strength_is_of_both_together(strength):
+    sound = noise(20000)
+    stream = RepairedStream(Stream(Halver(), sample_rate=RATE, strength=strength), Mixer())
+    out = streamed(stream, sound)[:, stream.latency_samples :]
+    repaired = (0.75 * 0.5 + 0.25) * sound
+    np.testing.assert_allclose(out, sound + strength * (repaired - sound), atol=1e-6)
+
+
+def test_strength_may_be_set_while_it_runs():
+    sound = noise(20000)
+    stream = RepairedStream(Stream(Halver(), sample_rate=RATE), Mixer())
+    first = stream.process(sound[:, :10000])
+    stream.strength = 0.0
+    out = np.concatenate([first, stream.process(sound[:, 10000:])], axis=1)
+    late, heard = stream.latency_samples, sound[:, : 20000 - stream.latency_samples]
+    np.testing.assert_allclose(out[:, 12000:], heard[:, 12000 - late :], atol=1e-6)  # after the ramp
+    np.testing.assert_allclose(out[:, late:10000], 0.625 * heard[:, : 10000 - late], atol=1e-6)
+    with pytest.raises(ConfigError, match="strength is 2"):
+        stream.strength = 2
+
+
 def test_flat_samples_come_out_flat():
     stream = RepairedStream(Stream(Halver(), sample_rate=RATE), Mixer())
     assert stream.process(noise(1000)[0]).shape == (1000,)

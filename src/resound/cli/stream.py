@@ -101,11 +101,12 @@ def _pipe(
 
     from resound.audio.pipe import PipeWriter, blocks_of
     from resound.errors import ConfigError, Interrupted, counted
+    from resound.inference.repaired_stream import open_repairing
     from resound.inference.streaming import open_frames
 
     if sys.stdin is None or sys.stdout is None:
         raise ConfigError("stdin or stdout is closed; pipe sound in and on (... | resound stream ... | ...)")
-    frames, repairs = open_frames(model), None if then is None else open_frames(then)
+    frames, repairs = open_frames(model), None if then is None else open_repairing(then)
     if sys.stdin.isatty():
         raise ConfigError(
             "stdin is a terminal; pipe sound in (ffmpeg -i FILE -f wav - | resound stream ...), or --input"
@@ -190,9 +191,10 @@ def _live(
     seconds: float | None,
 ) -> None:
     from resound.inference.live import device_rate, play
+    from resound.inference.repaired_stream import open_repairing
     from resound.inference.streaming import open_frames
 
-    frames, repairs = open_frames(model), None if then is None else open_frames(then)
+    frames, repairs = open_frames(model), None if then is None else open_repairing(then)
     rate = rate or device_rate(input_device, output_device)
     stream = _stream(
         frames,

@@ -71,7 +71,6 @@ class Stream:
         is_sharp = whole and not is_long(self.sample_rate, frames.sample_rate)
         self._transition = SHARP if is_sharp else TRANSITION
         self.latency_samples = _latency(frames, self.sample_rate, self.block_samples, self._transition)
-        self._ramp = 1 / (RAMP_SECONDS * self.sample_rate)
         self.n_silenced = 0  # samples that were no sound: NaN, infinite, or 80 dB above full scale
         self.n_restarts = 0  # times that a network lost itself and began anew
         self.reset()
@@ -108,7 +107,7 @@ class Stream:
         self._heard = np.zeros((self.n_channels_out, 0))
         self._removed = np.zeros((self.n_channels_out, 0))
         self._waiting = self.latency_samples  # zeros still to be given out
-        self._gain = self._wanted_gain()
+        self._ramp = Ramp(self.sample_rate, self._wanted_gain())
 
     def process(self, samples: NDArray) -> Samples:
         """Return as many samples as came in, ``(channel, time)`` or ``(time,)`` both.  Raises `ConfigError`."""
@@ -149,13 +148,7 @@ class Stream:
         assert n_samples <= self._removed.shape[1], "the stated delay is too short"
         heard, self._heard = self._heard[:, :n_samples], self._heard[:, n_samples:]
         removed, self._removed = self._removed[:, :n_samples], self._removed[:, n_samples:]
-        wanted = self._wanted_gain()
-        if self._gain == wanted:
-            return heard - wanted * removed
-        steps = self._gain + np.sign(wanted - self._gain) * self._ramp * np.arange(1, n_samples + 1)
-        gains = np.clip(steps, min(self._gain, wanted), max(self._gain, wanted))
-        self._gain = float(gains[-1]) if n_samples else self._gain
-        return heard - gains * removed
+        return heard - self._ramp.gains(self._wanted_gain(), n_samples) * removed
 
     def _wanted_gain(self) -> float:
         kept = 0.0 if self._max_reduction_db is None else 10 ** (-self._max_reduction_db / 20)
@@ -177,12 +170,28 @@ class Stream:
 
     def _silenced(self, sound: NDArray) -> Samples:
         """Return a copy with what is no sound at 0, and count it."""
-        sound = sound.astype(np.float64)
-        is_sound = _is_sound(sound)
-        if not is_sound.all():
-            self.n_silenced += int((~is_sound).sum())
-            sound[~is_sound] = 0.0
-        return sound
+        self.n_silenced += sound.size - int(np.count_nonzero(_is_sound(sound)))
+        return self.as_sound(sound)
+
+
+class Ramp:
+    """A gain that goes to the one that is wanted without a click."""
+
+    def __init__(self, sample_rate: int, gain: float) -> None:
+        self._step, self._gain = 1 / (RAMP_SECONDS * sample_rate), gain
+
+    def jump(self, gain: float) -> None:
+        """Be there at once."""
+        self._gain = gain
+
+    def gains(self, wanted: float, n_samples: int) -> float | Samples:
+        """Return the gain of each of the next samples, or of all of them."""
+        if self._gain == wanted:
+            return wanted
+        steps = self._gain + np.sign(wanted - self._gain) * self._step * np.arange(1, n_samples + 1)
+        gains = np.clip(steps, min(self._gain, wanted), max(self._gain, wanted))
+        self._gain = float(gains[-1]) if n_samples else self._gain
+        return gains
 
 
 def _is_sound(samples: NDArray) -> NDArray[np.bool_]:
