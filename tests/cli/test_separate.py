@@ -109,13 +109,18 @@ def test_how_sure_the_voices_are_is_told_unless_it_is_not_asked_for(resound, mod
     assert f"; agree to {told['agreement_db']:.1f} dB when separated again" in ended.stdout
     assert [start for start, _ in told["agreements_db"]] == [0.0]
     assert told["agreement_db"] == pytest.approx(told["agreements_db"][0][1], abs=0.06)
-    is_warned = "the model hardly tells them apart; listen before you use them" in ended.stderr
-    assert is_warned == (told["agreement_db"] < 3)
 
     ended = resound("separate", "meeting.wav", "--model", model, "--no-check", "--overwrite")
     told = json.loads(meeting.with_name("meeting_1.wav.json").read_text())
     assert (told["agreement_db"], told["agreements_db"]) == (None, [])
     assert "agree" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("least_db", [-100.0, 100.0])
+def test_voices_that_do_not_agree_are_told(resound, model, meeting, monkeypatch, least_db):
+    monkeypatch.setattr("resound.inference.separate_file.LEAST_AGREEMENT_DB", least_db)
+    ended = resound("separate", "meeting.wav", "--model", model)
+    assert ("hardly tells them apart; listen before you use them" in ended.stderr) == (least_db > 0)
 
 
 def test_an_excerpt_is_separated(resound, model, meeting):

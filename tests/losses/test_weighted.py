@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[tra
 from resound import losses  # noqa: E402
 from resound.errors import ConfigError  # noqa: E402
 from resound.losses import loss_from  # noqa: E402
-from resound.losses.weighted import FUNCTIONS, SpectralTerm, WeightedLoss  # noqa: E402
+from resound.losses.weighted import FUNCTIONS, RATIOS, SpectralTerm, WeightedLoss  # noqa: E402
 
 RATE = 16000
 WRITTEN = """
@@ -112,6 +112,32 @@ def test_a_sum_tells_what_it_does_not_see(kinds, level_blind, has_spectral_term)
 
 def test_terms_without_weight_see_nothing():
     assert loss_from([{"kind": "si_sdr"}, {"kind": "multi_stft", "weight": 0}]).rewards == (True, False)
+
+
+@pytest.mark.parametrize("kind", sorted(RATIOS))
+def test_a_ratio_to_silence_is_a_level_beside_the_mixtures(kind, waveforms):
+    estimate, target = waveforms
+    target[1, 0] = 0
+    power = target.sum(dim=1).square().mean(dim=-1)
+    loss = loss_from([{"kind": kind, "weight": 0.5}, {"kind": "l1", "weight": 2.0}])
+    usual = loss.each(estimate, target, sample_rate=RATE)
+    given = loss.each(estimate, target, sample_rate=RATE, mixture_power=power)
+    expected = 0.5 * losses.silence(estimate[1, 0], power[1]) + 2.0 * losses.l1(estimate[1, 0], target[1, 0])
+    torch.testing.assert_close(given[1, 0], expected)
+    others = torch.ones(3, 2, dtype=bool).index_put((torch.tensor(1), torch.tensor(0)), torch.tensor(False))
+    torch.testing.assert_close(given[others], usual[others])
+    pairs = loss.each(estimate[:, None], target[:, :, None], sample_rate=RATE, mixture_power=power)
+    torch.testing.assert_close(pairs[1, 0, 0], expected)
+
+
+def test_silence_is_a_loss_of_what_is_heard(waveforms):
+    """Noise above an example's bandwidth is none of it."""
+    target = torch.zeros_like(waveforms[0])
+    above = torch.sin(2 * torch.pi * 7000 / RATE * torch.arange(4000)).expand(3, 2, 4000)
+    options = {"sample_rate": RATE, "mixture_power": torch.full((3,), 0.01)}
+    loss = loss_from([{"kind": "snr"}])
+    assert float(loss.each(above, target, **options).min()) > 10
+    assert float(loss.each(above, target, bandwidth_hz=torch.full((3,), 4000.0), **options).max()) < -19
 
 
 def test_a_source_too_few_is_told_and_not_broadcast(waveforms):

@@ -36,6 +36,22 @@ def test_relative_paths_are_looked_for_beside_the_file(project, chain):
     open_examples(config).example(0, 0)
 
 
+def test_a_source_chain_is_looked_for_beside_the_file_too(project):
+    path = project / "mix.yaml"
+    path.write_text("task: separate\nspeech: {corpus: speech.jsonl}\nsource_chain: inner.yaml\n")
+    assert load_mixing(path).source_chain.steps[0].degradation.bank == str(project / "speech")
+    path.write_text("task: separate\nspeech: {corpus: speech.jsonl}\nsource_chain: gone.yaml\n")
+    with pytest.raises(ConfigError, match=r"source_chain: gone\.yaml is not there"):
+        load_mixing(path)
+
+
+def test_chains_whose_steps_were_all_left_out_are_none_where_none_is_needed():
+    config = mixing_from({"task": "separate", "speech": {"corpus": "a.jsonl"}, "chain": [], "source_chain": []})
+    assert (config.chain, config.source_chain) == (None, None)
+    with pytest.raises(ConfigError, match="a chain needs at least one step"):
+        mixing_from({"task": "enhance", "clean": {"corpus": "a.jsonl"}, "chain": []})
+
+
 def test_what_is_not_beside_the_file_is_looked_for_in_the_working_directory(project, here):
     (project / "speech.jsonl").rename(here / "own.jsonl")
     config = load_mixing(write(project / "mix.yaml", "inner.yaml", "own.jsonl"))

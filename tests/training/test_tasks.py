@@ -4,6 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
 
+from resound.training.config import load_run_config  # noqa: E402
 from resound.training.tasks import Separate, follow  # noqa: E402
 
 
@@ -46,6 +47,16 @@ def test_a_voice_alone_is_wanted_on_one_output_and_nothing_on_the_other(plan):
     gradient = task.network.voices.grad
     assert bool(torch.isfinite(gradient).all())
     assert float((gradient[0, 1] * leaking[0, 1]).sum()) > 0  # less of it is better
+
+
+def test_the_preset_learns_where_there_are_no_rooms_and_no_noise(corpora, tmp_path):
+    lines = [line for line in corpora[0].read_text().splitlines() if '"noise"' not in line]
+    speech = tmp_path / "speech.jsonl"
+    speech.write_text("\n".join(lines) + "\n")
+    data = load_run_config("separate", corpora=[speech]).mixing
+    assert (data.alone, data.chain, data.source_chain) == (0.08, None, None)
+    both = load_run_config("separate", corpora=corpora).mixing
+    assert both.chain is not None and both.source_chain is None  # noise, and no rooms
 
 
 def test_the_mean_of_weights_keeps_the_mean_of_what_norms_measured():

@@ -89,10 +89,9 @@ def si_sdr_with_level(
 def silence(estimate: Tensor, mixture_power: Tensor, *, floor_db: float = -20.0) -> Tensor:
     """Return the level in dB, against the mixture's, of an estimate that should be silent.
 
-    It levels off at ``floor_db``: 20 dB down in Wisdom et al. 2021 (arXiv 2011.00803, section 3, L0), where ratios to
-    nothing are first put aside.  `mixture_power` is the mean square of the mixture, ``(batch, ...)``.
+    A ratio to nothing says nothing: this stands in its place.  It levels off at ``floor_db``, 20 dB down as in Wisdom
+    et al. 2021 (arXiv 2011.00803, section 3, L0).  `mixture_power` is the mean square of the mixture, ``(batch, ...)``.
     """
-    estimate, _, _ = heard(estimate, estimate, None, None)
     return _decibels(_power(estimate) + 10 ** (floor_db / 10) * mixture_power, mixture_power)
 
 

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
+import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from torch import Tensor
 
@@ -28,7 +29,7 @@ from resound.losses import permutation
 from resound.losses.compressed import compressed_complex, over_suppression
 from resound.losses.looking_away import heard
 from resound.losses.spectral import multi_stft, spectral_l1
-from resound.losses.waveform import l1, mse, si_sdr, si_sdr_with_level, snr
+from resound.losses.waveform import l1, mse, si_sdr, si_sdr_with_level, silence, snr
 
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "l1": l1,
@@ -42,6 +43,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "over_suppression": over_suppression,
 }
 LEVEL_BLIND = {"si_sdr"}
+RATIOS = {"snr", "si_sdr", "si_sdr_with_level"}  # to the target, which may be silent where sources are separated
 
 
 class Term(BaseModel):
@@ -248,17 +250,38 @@ class WeightedLoss:
         _check_shapes(estimate, target)
         return permutation.pairwise(self.each, estimate, target, sample_rate=sample_rate, bandwidth_hz=bandwidth_hz)
 
-    def each(self, estimate: Tensor, target: Tensor, *, sample_rate: int, bandwidth_hz: Tensor | None = None) -> Tensor:
-        """Return the sum ``(batch, ...)`` of waveforms ``(batch, ..., time)`` that may be broadcast."""
-        return self._sum(self._values(estimate, target, sample_rate, bandwidth_hz))
+    def each(
+        self,
+        estimate: Tensor,
+        target: Tensor,
+        *,
+        sample_rate: int,
+        bandwidth_hz: Tensor | None = None,
+        mixture_power: Tensor | None = None,
+    ) -> Tensor:
+        """Return the sum ``(batch, ...)`` of waveforms ``(batch, ..., time)`` that may be broadcast.
+
+        With ``mixture_power`` ``(batch,)``, a mean square, ratios to a silent target are `silence` instead.
+        """
+        return self._sum(self._values(estimate, target, sample_rate, bandwidth_hz, mixture_power))
 
     def _values(
-        self, estimate: Tensor, target: Tensor, sample_rate: int, bandwidth_hz: Tensor | None
+        self,
+        estimate: Tensor,
+        target: Tensor,
+        sample_rate: int,
+        bandwidth_hz: Tensor | None,
+        mixture_power: Tensor | None = None,
     ) -> Iterator[Tensor]:
         """Yield the values of each term; what all of them look away from is taken out once."""
+        is_silent = None if mixture_power is None else (target == 0).all(dim=-1)
         estimate, target, bandwidth_hz = heard(estimate, target, sample_rate, bandwidth_hz)
         for term in self.terms:
-            yield term.values(estimate, target, sample_rate, bandwidth_hz)
+            values = term.values(estimate, target, sample_rate, bandwidth_hz)
+            if mixture_power is not None and is_silent is not None and term.kind in RATIOS and bool(is_silent.any()):
+                quiet = silence(estimate, mixture_power.reshape(-1, *[1] * (estimate.ndim - 2)))
+                values = torch.where(is_silent, quiet, values)
+            yield values
 
     def _sum(self, values: Iterator[Tensor] | Sequence[Tensor]) -> Tensor:
         weighted = [term.weight * each for term, each in zip(self.terms, values, strict=True) if term.weight]

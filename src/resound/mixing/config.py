@@ -204,6 +204,8 @@ def mixing_from(values: dict[str, Any], where: str = "") -> EnhancementConfig | 
         raise ConfigError(f"{where or 'settings'}: task is {', '.join(_TASKS)}, not {task!r}")
     _refuse_settings_of_others(task, values, where)
     for name in ("chain", "source_chain"):
+        if task == "separate" and values.get(name) == []:  # steps for what the corpora have not were left out
+            values = values | {name: None}
         if values.get(name) is not None:
             values = values | {name: chain_from(values[name], f"{where}: {name}" if where else name)}
     return validated(_TASKS[task], values, where)  # type: ignore[return-value]

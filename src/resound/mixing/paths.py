@@ -9,7 +9,8 @@ from typing import Any
 from resound.errors import ConfigError
 
 KEYS = ("bank", "clean", "corpus", "degraded", "listen", "pairs")  # whose text is always a path
-FILES = {"chain": (".yaml", ".yml"), "with": (".onnx",)}  # keys whose text is a path where it ends so, else a name
+# Keys whose text is a path where it ends so, else a name.
+FILES = {"chain": (".yaml", ".yml"), "source_chain": (".yaml", ".yml"), "with": (".onnx",)}
 
 
 def beside(values: Any, folder: Path) -> Any:

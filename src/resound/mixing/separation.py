@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from resound.audio.segments import resample
 from resound.degrade.chain import Drawn, Step, apply_chain
+from resound.degrade.replay import n_samples_needed
 from resound.degrade.spread import Spread
 from resound.dsp.active import active_speech_power
 from resound.dsp.levels import LevelMeter
@@ -111,17 +112,14 @@ class Separation:
     ) -> tuple[Audio, dict[str, Any]]:
         """Return ``(1, n_samples)`` of a recording at a drawn speed after `source_chain`, and where it is from."""
         speed_percent = round_speed(self.config.speed_percent.draw(rng))
-        n_read = int(np.ceil(n_samples * speed_percent / 100))
+        drawn = self._source_chain.draw(rng) if self._source_chain is not None else []
+        n_read = int(np.ceil(n_samples_needed(n_samples, drawn) * speed_percent / 100))
         excerpt = self._pool.excerpt(
             recording, slot, sample_rate=self.sample_rate, n_samples=n_read, n_channels=1, rng=rng
         )
-        audio = fit_length(resample(excerpt.audio, speed_percent, 100), n_samples)
-        about: dict[str, Any] = {"speaker": self._pool.speakers[recording], "speed_percent": speed_percent}
-        if self._source_chain is not None:
-            drawn = self._source_chain.draw(rng)
-            audio = fit_length(apply_chain(audio, self.sample_rate, drawn), n_samples)
-            about |= {"chain": drawn} if drawn else {}
-        return audio, excerpt.place | about
+        audio = apply_chain(resample(excerpt.audio, speed_percent, 100), self.sample_rate, drawn)
+        about = {"speaker": self._pool.speakers[recording], "speed_percent": speed_percent}
+        return fit_length(audio, n_samples), excerpt.place | about | ({"chain": drawn} if drawn else {})
 
     def _gains_db(self, sources: list[Audio], rng: np.random.Generator) -> list[float]:
         """Return the gain of each ``(1, time)`` source that gives the levels which are asked for."""
@@ -137,7 +135,8 @@ class Separation:
             else:
                 wanted = list(NOMINAL_DBFS + rng.uniform(-WSJ0_HALF_SPREAD_DB, WSJ0_HALF_SPREAD_DB, n_speakers))
             powers = [active_speech_power(audio, self.sample_rate) for audio in sources]
-            gains = [level_dbfs - 10 * np.log10(power) for level_dbfs, power in zip(wanted, powers, strict=False)]
+            of_them = zip(wanted[: len(sources)], powers, strict=True)  # one may speak alone
+            gains = [level_dbfs - 10 * np.log10(power) for level_dbfs, power in of_them]
         return [float(f"{gain:.6g}") for gain in gains]
 
     def _degrade(self, mixture: Audio, rng: np.random.Generator) -> tuple[Audio, Drawn]:

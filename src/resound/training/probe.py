@@ -26,7 +26,7 @@ from resound.training.config import RunConfig
 from resound.training.dataset import ExampleDataset
 from resound.training.fit import initial_network
 from resound.training.memory import one_step
-from resound.training.tasks import Batch, OfWaveforms, Task, task_of
+from resound.training.tasks import Batch, OfWaveforms, Separate, Task, task_of
 
 N_PROBED = 4  # examples
 MOST_STEPS = 100
@@ -109,9 +109,9 @@ def loss_of(task: Task, estimate: Tensor, batch: Batch) -> Tensor:
     if isinstance(task.network, TwoStageUNet) and not isinstance(task, OfWaveforms):
         given = task.network.spectrogram(estimate)
         return two_stage((given, given), task.network.spectrogram(clean), **about)
+    if isinstance(task, Separate):
+        return task.loss_of_answer(estimate, batch)
     assert isinstance(task, OfWaveforms)
-    if task.run.task == "separate":
-        return permutation_invariant(task.loss.each, estimate, clean, **about)[0].mean(dim=1)
     return task.loss.per_example(estimate, clean, **about)
 
 

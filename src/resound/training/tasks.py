@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from resound.errors import TrainingError
-from resound.losses import permutation_invariant, silence, two_stage
+from resound.losses import permutation_invariant, two_stage
 from resound.models.network import Network
 from resound.models.two_stage_unet import TwoStageUNet
 from resound.training.config import RunConfig
@@ -177,18 +177,12 @@ class Separate(OfWaveforms):
 
     def loss_of_each(self, batch: Batch) -> Tensor:
         """Return the loss of each example under its best order, ``(batch,)``."""
-        estimate, mixture = self.network(batch["degraded"]), batch["degraded"]
-        options = self.about(batch) | {"mixture_power": mixture.square().mean(dim=(1, 2))}
-        return permutation_invariant(self._of_pair, estimate, batch["clean"], **options)[0].mean(dim=1)
+        return self.loss_of_answer(self.network(batch["degraded"]), batch)
 
-    def _of_pair(self, estimate: Tensor, target: Tensor, *, mixture_power: Tensor, **about: Any) -> Tensor:
-        """Return the loss ``(batch, ...)`` of targets with estimates; to one that is silent all are equally unlike."""
-        loss = self.loss.each(estimate, target, **about)
-        is_silent = (target == 0).all(dim=-1)
-        if not bool(is_silent.any()):
-            return loss
-        mixture_power = mixture_power.reshape(-1, *[1] * (estimate.ndim - 2))
-        return torch.where(is_silent, silence(estimate, mixture_power), loss)
+    def loss_of_answer(self, estimate: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of each example if the network gave an estimate, ``(batch,)``."""
+        options = self.about(batch) | {"mixture_power": batch["degraded"].square().mean(dim=(1, 2))}
+        return permutation_invariant(self.loss.each, estimate, batch["clean"], **options)[0].mean(dim=1)
 
 
 def follow(mean: Network, network: Network, decay: float) -> None:
