@@ -64,6 +64,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=120, help="short mixtures (120)")
     parser.add_argument("--pairs", type=int, default=20, help="long mixtures, and speakers alone (20)")
     arguments = parser.parse_args()
+    if arguments.count < 3:
+        parser.error("--count is 3 or more: every third is mixed of each kind")
     print(machine(), "\n")
     rows = [judged(arguments.manifest, rate, arguments) for rate in (8000, RATE)]
     libri = arguments.data / "pairs" / "librimix"
@@ -83,7 +85,16 @@ def main() -> None:
     if libri.is_dir():
         found["LibriMix"] = found_in_files(libri, separator)
     print_table(
-        ("4 s of", "count", "gain, dB", "with --rest", "quieter output below, dB", "agreement, dB", "10 %", "90 %"),
+        (
+            "of",
+            "count",
+            "mean gain, dB",
+            "with --rest",
+            "quieter output below, dB: median (10 to 90 %)",
+            "agreement, dB: median",
+            "10 %",
+            "90 %",
+        ),
         [row_of_kind(kind, outcomes) for kind, outcomes in found.items()],
     )
     print()
@@ -263,7 +274,9 @@ def row_of_kind(kind: str, outcomes: list[Outcome]) -> tuple[object, ...]:
 
 
 def told_mean(values: NDArray) -> str:
-    """Return a mean and its 95 % interval."""
+    """Return a mean and its 95 % interval, where there are enough."""
+    if len(values) < FEWEST:
+        return f"{values.mean():.1f}"
     half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
     return f"{values.mean():.1f} ({values.mean() - half:.1f} to {values.mean() + half:.1f})"
 

@@ -62,6 +62,8 @@ def said(voice: str, words_per_minute: str, text: str) -> NDArray:
         )
     except FileNotFoundError:
         sys.exit("espeak-ng is not installed; on Debian: apt install espeak-ng")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"espeak-ng: voice {voice!r} fails: {error.stderr.decode().strip()}")
     samples, rate = soundfile.read(io.BytesIO(spoken.stdout))
     sound = resample(samples[None], rate, RATE)[0]
     power = active_speech_power(sound[None].astype(np.float32), RATE)

@@ -1,7 +1,7 @@
 """Makes a wider BandRNN that does what a narrower one does, to go on training from (Net2WiderNet, arXiv 1511.05641).
 
-    python scripts/widen_network.py separate wide --channels 48 128 --time-hidden 96 --band-hidden 64
-    resound train separate --corpus data.jsonl initial=wide
+    python scripts/widen_network.py voice wide --channels 32 48 --band-hidden 32
+    resound train voice --corpus data.jsonl initial=wide "config.channels=[32,48]" config.band_hidden=32
 
 Channels are copied, and what a layer makes of a channel is shared out among its copies in random parts that add up to
 it.  So the function stays as it was, and yet no two copies have the same gradient: they learn apart.
@@ -22,6 +22,7 @@ from resound.errors import ResoundError
 from resound.models import build
 from resound.models.band_rnn import BandRNN
 
+SETTINGS = {"narrow": "channels[0]", "wide": "channels[1]", "time": "time_hidden", "bands": "band_hidden"}
 SPREAD = 0.2  # standard deviation of the parts around equal ones, before they are made to add up
 
 
@@ -35,7 +36,8 @@ def main() -> None:
     parser.add_argument("--band-hidden", type=int)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    sizes = {name: value for name in ("channels", "time_hidden", "band_hidden") if (value := getattr(arguments, name))}
+    asked = {name: getattr(arguments, name) for name in ("channels", "time_hidden", "band_hidden")}
+    sizes = {name: size for name, size in asked.items() if size is not None}
     try:
         network = resound.load(arguments.model)
         if not isinstance(network, BandRNN):
@@ -71,7 +73,7 @@ def widened(network: BandRNN, sizes: dict[str, object], generator: torch.Generat
 def copied(n_before: int, n_after: int, name: str, generator: torch.Generator) -> Tensor:
     """Return of which channel each is a copy: all of them first, then any."""
     if n_after < n_before:
-        raise ValueError(f"{name} has {n_before} channels, {n_after} are fewer; give as many or more")
+        raise ValueError(f"{SETTINGS[name]} is {n_before}, {n_after} is less; give as much or more")
     rounds = [torch.arange(n_before)]
     rounds += [torch.randperm(n_before, generator=generator) for _ in range(n_after // n_before)]
     return torch.cat(rounds)[:n_after]

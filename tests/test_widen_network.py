@@ -60,6 +60,6 @@ def test_it_takes_the_command_line(widen, tmp_path, monkeypatch, capsys):
     assert "parameters to" in capsys.readouterr().out
     assert load(tmp_path / "wide").config.band_hidden == 9
     monkeypatch.setattr(sys, "argv", [*words[:2], str(tmp_path / "other"), "--band-hidden", "2"])
-    with pytest.raises(SystemExit, match="bands has 5 channels, 2 are fewer; give as many or more"):
+    with pytest.raises(SystemExit, match="band_hidden is 5, 2 is less; give as much or more"):
         widen.main()
     assert not (tmp_path / "other").exists()

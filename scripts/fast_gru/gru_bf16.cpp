@@ -62,16 +62,16 @@ class Memory {
 
 using Floats = Memory<float>;
 using Halves = Memory<uint16_t>;  // bfloat16
-using Words = Memory<uint32_t>;   // two of them: an earlier and a later step
+using Words = Memory<uint32_t>;   // two of them, of two steps
 
 // The first so many numbers of a vector, for the last of a row.
 inline __mmask16 first_of(int64_t n) { return n >= 16 ? 0xffff : static_cast<__mmask16>((1u << n) - 1); }
 
 inline __m256i to_halves(__m512 x) { return (__m256i)_mm512_cvtneps_pbh(x); }
 
-inline __m512i in_pairs(__m512 earlier, __m512 later) {
+inline __m512i in_pairs(__m512 first, __m512 second) {
     return _mm512_or_si512(
-        _mm512_cvtepu16_epi32(to_halves(earlier)), _mm512_slli_epi32(_mm512_cvtepu16_epi32(to_halves(later)), 16));
+        _mm512_cvtepu16_epi32(to_halves(first)), _mm512_slli_epi32(_mm512_cvtepu16_epi32(to_halves(second)), 16));
 }
 
 // The sequences of a block.
@@ -114,7 +114,7 @@ struct Block {
 
 // ---------------------------------------------------------------------------------------------------------- functions
 
-// e to the power of x, to about 5e-6 of it.
+// e to the power of x, to about 6e-5 of it.
 inline __m512 exponential(__m512 x) {
     const __m512 power = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f));
     const __m512 n = _mm512_roundscale_ps(power, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -154,20 +154,22 @@ struct alignas(64) TileShapes {
     uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
+constexpr TileShapes SHAPES{};  // in memory for good: GCC 12 thinks that only its first bytes are read
+
 // The unit is a thread's while one of these lives.
 struct Unit {
-    Unit() {
-        const TileShapes shapes;
-        _tile_loadconfig(&shapes);
-    }
+    Unit() { _tile_loadconfig(&SHAPES); }
     ~Unit() { _tile_release(); }
 };
+
+// Have all in memory that was stored: GCC 12 does not know that loading a tile reads it.
+inline void settle() { asm volatile("" ::: "memory"); }
 
 // Ask the system, once, for the right to use the unit.
 void ask_for_unit() {
     constexpr long REQUEST = 0x1023, TILES = 18;
     static const bool granted = syscall(SYS_arch_prctl, REQUEST, TILES) == 0;
-    TORCH_CHECK(granted, "the system does not lend the matrix unit");
+    TORCH_CHECK(granted, "the system does not lend the matrix unit; set training.precision=32");
 }
 
 // A matrix (depth, column) in tiles, those of a column of tiles one after another.
@@ -218,6 +220,7 @@ struct Layer {
 
     // Columns of the four sums r, z and both parts of n, from `column` on, to `out` (4, ROWS, 16).
     void gates(const uint16_t* x, const uint16_t* h, int64_t column, float* out) const {
+        settle();
         const float* bias = biases + column * 16;
         _tile_loadd(0, bias, 0);  // the same row in all
         _tile_loadd(1, bias + width, 0);
@@ -308,6 +311,7 @@ struct Sums {
 // (pair, ROWS, 4 * width), of the columns from `first` to `last`.
 void add_outer(const uint32_t* channels, int64_t n_channels, const uint32_t* gates, int64_t row_words, int64_t n_pairs,
                int64_t first, int64_t last, float* sums) {
+    settle();
     const auto sum_at = [&](int64_t channel, int64_t column) { return sums + channel * row_words + column; };
     const auto gates_at = [&](int64_t pair, int64_t column) { return gates + pair * ROWS * row_words + column; };
     const int64_t stride = row_words * 4;
@@ -330,11 +334,12 @@ void add_outer(const uint32_t* channels, int64_t n_channels, const uint32_t* gat
     }
 }
 
-// Rows of gates (ROWS, 4 * width) by weights, of the gates r, z and `third`; `sums` (ROWS, width) is added to.
+// Rows of gates (ROWS, 4 * width) by weights, of the gates r, z and `third`; `sums` (ROWS, sums_width) is added to.
 void add_product(const uint16_t* gates, int64_t width, int64_t third, const Weights& weights, float* sums,
                  int64_t sums_width) {
+    settle();
     const int64_t n_of_gate = width / DEPTH;
-    const auto multiply = [&](int64_t deep) {
+    const auto load_gates = [&](int64_t deep) {
         const int64_t gate = deep / n_of_gate == 2 ? third : deep / n_of_gate;
         _tile_loadd(4, gates + gate * width + deep % n_of_gate * DEPTH, 4 * width * 2);
     };
@@ -343,7 +348,7 @@ void add_product(const uint16_t* gates, int64_t width, int64_t third, const Weig
         _tile_loadd(0, sums + column * 16, sums_width * 4);
         _tile_loadd(1, sums + column * 16 + 16, sums_width * 4);
         for (int64_t deep = 0; deep < weights.n_deep; ++deep) {
-            multiply(deep);
+            load_gates(deep);
             _tile_loadd(5, weights.tile(deep, column), 64);
             _tile_loadd(6, weights.tile(deep, column + 1), 64);
             _tile_dpbf16ps(0, 4, 5);
@@ -355,7 +360,7 @@ void add_product(const uint16_t* gates, int64_t width, int64_t third, const Weig
     for (; column < weights.n_columns; ++column) {
         _tile_loadd(0, sums + column * 16, sums_width * 4);
         for (int64_t deep = 0; deep < weights.n_deep; ++deep) {
-            multiply(deep);
+            load_gates(deep);
             _tile_loadd(5, weights.tile(deep, column), 64);
             _tile_dpbf16ps(0, 4, 5);
         }
@@ -394,7 +399,7 @@ std::vector<at::Tensor> backward(const at::Tensor& x, const std::optional<at::Te
         const Unit unit;
         auto& sums = of_threads.at(at::get_thread_num());
         if (!sums) sums = std::make_unique<Sums>(layer);
-        // Of the step, and of the one before it in this loop, which is the later one of a pair.
+        // Of two steps that are next to each other: the loop goes backwards, the later one is first.
         Floats input[2] = {Floats(ROWS * in_width), Floats(ROWS * in_width)};
         Floats hidden[2] = {Floats(ROWS * width), Floats(ROWS * width)};
         Floats gradients[2] = {Floats(ROWS * row_words), Floats(ROWS * row_words)};  // of r, z and both parts of n
@@ -404,9 +409,9 @@ std::vector<at::Tensor> backward(const at::Tensor& x, const std::optional<at::Te
         Words input_pairs(PAIRS * in_width * ROWS), hidden_pairs(PAIRS * width * ROWS);
         Words gradient_pairs(PAIRS * ROWS * row_words);
         float *g = gates, *dh = gradient, *new_dh = given, *of_gates = sums->of_gates;
-        const auto pair_up = [&](const float* earlier, const float* later, int64_t n, uint32_t* to) {
+        const auto pair_up = [&](const float* first_of_two, const float* second, int64_t n, uint32_t* to) {
             for (int64_t k = 0; k < n; k += 16) {
-                _mm512_store_si512(to + k, in_pairs(_mm512_load_ps(earlier + k), _mm512_load_ps(later + k)));
+                _mm512_store_si512(to + k, in_pairs(_mm512_load_ps(first_of_two + k), _mm512_load_ps(second + k)));
             }
         };
         const auto turn = [&](const Floats(&both)[2], int64_t channels, uint32_t* to) {

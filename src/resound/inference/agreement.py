@@ -40,13 +40,19 @@ class Agreement:
         return float(10 * np.log10(max(self.again, floor) / max(self.in_all - self.again, floor)))
 
 
-def agreement(voices: NDArray, separate: Callable[[NDArray], NDArray]) -> Agreement:
+def agreement(
+    voices: NDArray,
+    separate: Callable[[NDArray], NDArray],
+    inside: slice = slice(None),
+) -> Agreement:
     """Return how far voices ``(voice, channel, time)`` come out of their own mixture again.
 
-    ``separate`` gives ``(voice, channel, time)`` for ``(channel, time)``, in any order and at any level.
+    ``separate`` gives ``(voice, channel, time)`` for ``(channel, time)``, in any order and at any level.  It is given
+    all of them; the samples ``inside`` count.
     """
     turned = voices * np.where(np.arange(len(voices)) % 2, -1.0, 1.0)[:, None, None]
-    again = separate(turned.sum(axis=0))
+    again = separate(turned.sum(axis=0))[..., inside]
+    turned = turned[..., inside]
     energy = float(np.sum(turned**2))
     explained = 0.0
     for one, other in zip(np.moveaxis(turned, 1, 0), np.moveaxis(again, 1, 0), strict=True):  # each channel

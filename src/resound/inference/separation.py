@@ -196,7 +196,8 @@ def separate_blocks(
         gains = levels.fit(inside, mixture)[..., None]
         voices = gains * inside
         if check:
-            found = agreement(gains * heard.voices, lambda block: separated(block, separator, sample_rate))
+            where = slice(chunk.start - heard.first, chunk.stop - heard.first)
+            found = agreement(gains * heard.voices, lambda block: separated(block, separator, sample_rate), where)
             report.add_agreement(found, chunk.start / sample_rate)
         rest = mixture - voices.sum(axis=0)
         if not rest_apart:
