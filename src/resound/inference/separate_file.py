@@ -35,7 +35,7 @@ from resound.inference.opened import (
 from resound.inference.separation import NetworkSeparator, SeparationReport, separate_blocks
 
 MOST_REST_DB = -6.0  # beside the input: above it, what is in no voice is worth a warning
-QUIET_VOICE_DB = 30.0  # below the loudest: such a voice is none
+QUIET_VOICE_DB = 15.0  # below the loudest: such a voice is likely none (docs/shipped.md, How good separate is)
 LEAST_AGREEMENT_DB = 3.0  # below it a recording's voices are hardly told apart (docs/separate.md, How sure)
 
 
