@@ -19,7 +19,7 @@ PUBLISHED = {
     "timbre": 3_505_856,
     "voice": 73_358,
     "film": 73_358,
-    "separate": 272_812,
+    "separate": 1_049_916,
 }
 
 
