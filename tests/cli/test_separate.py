@@ -123,6 +123,14 @@ def test_voices_that_do_not_agree_are_told(resound, model, meeting, monkeypatch,
     assert ("hardly tells them apart; listen before you use them" in ended.stderr) == (least_db > 0)
 
 
+def test_one_who_speaks_alone_need_not_agree(resound, model, meeting, monkeypatch):
+    monkeypatch.setattr("resound.inference.separate_file.LEAST_AGREEMENT_DB", 100.0)
+    monkeypatch.setattr("resound.inference.separate_file.QUIET_VOICE_DB", 0.01)  # there is a louder one
+    ended = resound("separate", "meeting.wav", "--model", model)
+    assert "quieter than the loudest voice; perhaps fewer speak" in ended.stderr
+    assert "hardly tells them apart" not in ended.stderr
+
+
 def test_an_excerpt_is_separated(resound, model, meeting):
     resound("separate", "meeting.wav", "--model", model, "--start", 0.25, "--duration", 0.5)
     assert read_sound(meeting.with_name("meeting_0.25-0.75s_1.wav")).shape == (2, 4000)

@@ -210,6 +210,7 @@ def _write_voices(
     everything = [*writers, *([rest] if rest else [])]
     for writer in everything:  # whole, on the disk, before anything gets its name
         writer.finish()
+    silent = _silent_voices(plan, after)
     return VoicesReport(
         input=str(reader.path),
         outputs=[str(path) for path in plan.outputs],
@@ -232,13 +233,13 @@ def _write_voices(
         agreement_db=rounded(told.agreement.ratio_db),
         agreements_db=told.agreements_db,
         n_clipped=sum(writer.n_clipped for writer in writers),
-        warnings=[*warnings_of(reader, *everything), *_doubts(told, reader), *_silent_voices(plan, after)],
+        warnings=[*warnings_of(reader, *everything), *_doubts(told, reader, silent), *silent],
         versions=versions(*separator.packages),
     )
 
 
-def _doubts(told: SeparationReport, reader: Reader) -> list[str]:
-    """Return what the user should know of the separation itself."""
+def _doubts(told: SeparationReport, reader: Reader, silent: list[str]) -> list[str]:
+    """Return what the user should know of the separation itself; one who speaks alone need not agree."""
     doubts = []
     if told.unsure_seconds:
         times = ", ".join(f"{seconds:g} s" for seconds in told.unsure_seconds[:5])
@@ -247,7 +248,7 @@ def _doubts(told: SeparationReport, reader: Reader) -> list[str]:
             f"{reader.path}: nothing tells at {times}{more} whether the voices go on in the same order; listen there"
         )
     sure_db = told.agreement.ratio_db
-    if sure_db is not None and sure_db < LEAST_AGREEMENT_DB:
+    if sure_db is not None and sure_db < LEAST_AGREEMENT_DB and not silent:
         doubts.append(
             f"{reader.path}: separated once more the voices agree with themselves to {sure_db:.1f} dB only: the model "
             "hardly tells them apart; listen before you use them"
