@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resound.inference.frames import FrameMaker
-from resound.inference.pipeline import check_strength
 from resound.inference.repair import repairs_nothing
-from resound.inference.streaming import Ramp, Samples, Stream, open_frames
+from resound.inference.streaming import Ramp, Running, Samples, Stream, open_frames
 
 
-class RepairedStream:
+class RepairedStream(Running):
     """A stream and, after it, a network that takes what it gives and what it heard; used like a `Stream`.
 
     >>> stream = RepairedStream(Stream("voice", sample_rate=48000), "timbre.onnx")            # doctest: +SKIP
@@ -49,16 +48,6 @@ class RepairedStream:
         self.reset()
 
     @property
-    def strength(self) -> float:
-        """How much of what both change is changed, 0 to 1; may be set while the stream runs."""
-        return self._strength
-
-    @strength.setter
-    def strength(self, strength: float) -> None:
-        check_strength(strength)
-        self._strength = float(strength)
-
-    @property
     def max_reduction_db(self) -> float | None:
         """The most by which anything falls before it is repaired, in dB; may be set while the stream runs."""
         return self._stream.max_reduction_db
@@ -66,11 +55,6 @@ class RepairedStream:
     @max_reduction_db.setter
     def max_reduction_db(self, max_reduction_db: float | None) -> None:
         self._stream.max_reduction_db = max_reduction_db
-
-    @property
-    def latency_seconds(self) -> float:
-        """By how much what comes out is late."""
-        return self.latency_samples / self.sample_rate
 
     @property
     def n_silenced(self) -> int:

@@ -35,7 +35,30 @@ PART_SAMPLES = 2**19  # of all channels, worked on at once: a block of any lengt
 MOST_COUNTED = 2**20  # blocks
 
 
-class Stream:
+class Running:
+    """What streams of every kind have: a strength that may be set while they run, and a delay."""
+
+    sample_rate: int
+    latency_samples: int
+    _strength: float
+
+    @property
+    def strength(self) -> float:
+        """How much of what it changes is changed, 0 to 1; may be set while the stream runs."""
+        return self._strength
+
+    @strength.setter
+    def strength(self, strength: float) -> None:
+        check_strength(strength)
+        self._strength = float(strength)
+
+    @property
+    def latency_seconds(self) -> float:
+        """By how much what comes out is late."""
+        return self.latency_samples / self.sample_rate
+
+
+class Stream(Running):
     """A recording restored while it arrives.
 
     >>> stream = Stream("voice.onnx", sample_rate=44100, channels=2)                         # doctest: +SKIP
@@ -76,16 +99,6 @@ class Stream:
         self.reset()
 
     @property
-    def strength(self) -> float:
-        """How much of what the model removes is removed, 0 to 1; may be set while the stream runs."""
-        return self._strength
-
-    @strength.setter
-    def strength(self, strength: float) -> None:
-        check_strength(strength)
-        self._strength = float(strength)
-
-    @property
     def max_reduction_db(self) -> float | None:
         """The most by which anything falls, in dB, None for no limit; may be set while the stream runs."""
         return self._max_reduction_db
@@ -95,11 +108,6 @@ class Stream:
         if max_reduction_db is not None and not 0 <= max_reduction_db <= MOST_REDUCTION_DB:
             raise ConfigError(f"max reduction is {max_reduction_db} dB; give 0 to {MOST_REDUCTION_DB:g}")
         self._max_reduction_db = max_reduction_db
-
-    @property
-    def latency_seconds(self) -> float:
-        """By how much what comes out is late."""
-        return self.latency_samples / self.sample_rate
 
     def reset(self) -> None:
         """Begin anew, as before the first sample."""
