@@ -3,7 +3,7 @@
 Weights are fresh but for those of networks that ship, which changes neither size nor time.  ``--forms`` may be
 ``streaming`` (networks that are causal), ``offline``, or both.
 
-    python benchmarks/export_forms.py --presets voice timbre demucs48 --forms streaming --weights float32 float16 int8
+    python benchmarks/export_forms.py --presets voice timbre-report --forms streaming --weights float32 float16 int8
 """
 
 from __future__ import annotations

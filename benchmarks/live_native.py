@@ -2,7 +2,7 @@
 
 All three run the same onnxruntime; what differs is what is around it.  Ten seconds of noise go through each, in turns,
 so that another load on the machine meets all; each figure is the smallest over the rounds.  Without files, the presets
-voice, timbre and demucs48 are exported with the weights they begin with, which cost as much as any.
+voice, timbre-report and demucs48 are exported with the weights they begin with, which cost as much as any.
 
     python benchmarks/live_native.py [FILE.onnx ...] --rounds 3
 """
@@ -28,7 +28,7 @@ from resound.inference.timing import time_file
 
 NATIVE = Path(__file__).resolve().parents[1] / "native"
 SECONDS = 10
-PRESETS = ("voice", "timbre", "demucs48")
+PRESETS = ("voice", "timbre-report", "demucs48")
 Times = tuple[float, ...]  # median, 95 %, 99 %, in ms
 
 

@@ -39,6 +39,7 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "film-prototype": ("film-prototype", []),
     "film-paper": ("film-paper", []),
     "timbre": ("timbre", []),
+    "timbre-report": ("timbre-report", []),
 }
 MEASURES = ("si_sdr", "si_sdr_i", "level_db", "removed_correlation", "lsd")
 HEADER = ("", "steps", "min", "SI-SDR", "SI-SDRi", "level, dB", "removed corr.", "LSD")

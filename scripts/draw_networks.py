@@ -26,7 +26,7 @@ PRESETS = {
     "demucs": "demucs48",
     "wave_u_net": "waveunet",
     "gatewave": "gatewave",
-    "timbre": "timbre",
+    "timbre": "timbre-report",
     "band_rnn": "voice",
 }
 LEFT, RIGHT = 124.0, 392.0  # the columns of what is drawn as a U

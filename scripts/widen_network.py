@@ -2,9 +2,14 @@
 
     python scripts/widen_network.py voice wide --channels 32 48 --band-hidden 32
     resound train voice --corpus data.jsonl initial=wide "config.channels=[32,48]" config.band_hidden=32
+    python scripts/widen_network.py voice repairs --behind-a-denoiser --channels 32 64 --band-hidden 32
 
 Channels are copied, and what a layer makes of a channel is shared out among its copies in random parts that add up to
 it.  So the function stays as it was, and yet no two copies have the same gradient: they learn apart.
+
+``--behind-a-denoiser`` makes one of two channels in: what it heard becomes the second, and of the first, which is what
+a denoiser left of it, nothing is taken yet.  The level that it divides by is that of both, so that its function is the
+same where both are as loud, and by a percent another where the first is quieter.
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, nargs=2, metavar=("NARROW", "WIDE"))
     parser.add_argument("--time-hidden", type=int)
     parser.add_argument("--band-hidden", type=int)
+    parser.add_argument("--behind-a-denoiser", action="store_true", help="give it a denoiser's output as well")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     asked = {name: getattr(arguments, name) for name in ("channels", "time_hidden", "band_hidden")}
@@ -43,6 +49,8 @@ def main() -> None:
         if not isinstance(network, BandRNN):
             sys.exit(f"{arguments.model}: is {type(network).__name__}; only BandRNN is widened here")
         wider = widened(network, sizes, torch.Generator().manual_seed(arguments.seed))
+        if arguments.behind_a_denoiser:
+            wider = behind_a_denoiser(wider)
         save_model(arguments.output, wider)
     except ResoundError as error:
         sys.exit(str(error))
@@ -67,6 +75,26 @@ def widened(network: BandRNN, sizes: dict[str, object], generator: torch.Generat
     copies = {name: copied(before[name], after[name], name, generator) for name in before}
     state, rules = network.state_dict(), Rules(copies, generator)
     wider.load_state_dict({name: rules.apply(name, weights) for name, weights in state.items()})
+    return wider.train(network.training)
+
+
+def behind_a_denoiser(network: BandRNN) -> BandRNN:
+    """Return a network of two channels, the second of which it does with what it did.
+
+    Raises `ValueError` for one that has two already.
+    """
+    if network.config.n_channels != 1:
+        raise ValueError(f"has {network.config.n_channels} channels already")
+    wider = build("band_rnn", **network.config.model_dump() | {"n_channels": 2})
+    assert isinstance(wider, BandRNN)
+    state = network.state_dict()
+    # Features are (frame, channel, kind), filters (source, channel, tap, part).
+    heard = state["enter.0.weight"].unflatten(1, (-1, 1, 3))
+    state["enter.0.weight"] = torch.cat([torch.zeros_like(heard), heard], dim=2).flatten(1, 3)
+    for name, axis in (("leave.weight", 1), ("leave.bias", 0)):
+        filters = state[name].unflatten(axis, (network.n_sources, 1, -1))
+        state[name] = torch.cat([torch.zeros_like(filters), filters], dim=axis + 1).flatten(axis, axis + 2)
+    wider.load_state_dict(state)
     return wider.train(network.training)
 
 
@@ -132,7 +160,7 @@ def difference(one: BandRNN, other: BandRNN) -> float:
     """Return the largest difference on noise, as part of the largest sample."""
     noise = 0.05 * torch.randn(1, 1, one.config.sample_rate, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        ours, theirs = (each.eval()(noise) for each in (one, other))
+        ours, theirs = (each.eval()(noise.expand(-1, each.config.n_channels, -1)) for each in (one, other))
     return float((ours - theirs).abs().max() / ours.abs().max())
 
 

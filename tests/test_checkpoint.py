@@ -37,9 +37,9 @@ def test_a_folder_loads_as_it_was_saved(folder, network):
 
 def test_a_preset_without_weights_says_how_to_get_some():
     with pytest.raises(
-        ModelError, match=r"timbre: comes without weights so far; train it, or import .*build\('timbre'"
+        ModelError, match=r"gatewave: comes without weights so far; train it, or import .*build\('gatewave'"
     ):
-        resound.load("timbre")
+        resound.load("gatewave")
 
 
 def test_an_unknown_name_is_told_with_the_nearest():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.signal import butter, sosfilt
 
 from resound.metrics import (
     log_spectral_distance,
@@ -32,6 +33,14 @@ def test_log_spectral_distance_of_a_gain_is_the_gain():
     samples = noise(2, RATE, rms=0.1)
     assert log_spectral_distance(samples, samples, RATE) == 0
     assert log_spectral_distance(0.5 * samples, samples, RATE) == pytest.approx(6.02, abs=0.05)
+
+
+def test_log_spectral_distance_of_the_treble_alone():
+    samples = noise(2, RATE, rms=0.1)
+    dull = sosfilt(butter(8, 2000, fs=RATE, output="sos"), samples)
+    assert log_spectral_distance(dull, samples, RATE, from_hz=4000) > 40
+    bass = sosfilt(butter(8, 1000, "high", fs=RATE, output="sos"), samples)
+    assert log_spectral_distance(bass, samples, RATE, from_hz=4000) < 0.1 < log_spectral_distance(bass, samples, RATE)
 
 
 def test_speech_level_sees_a_loss_behind_noise():

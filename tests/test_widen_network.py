@@ -40,6 +40,22 @@ def test_the_function_stays(widen, more):
     assert widen.difference(before, after) < 1e-5
 
 
+@pytest.mark.parametrize("more", [{}, {"n_sources": 2, "both_ways": True}])
+def test_behind_a_denoiser_it_does_with_what_came_in_what_it_did(widen, more):
+    before = network(**more).eval()
+    after = widen.behind_a_denoiser(before)
+    noisy = 0.1 * torch.randn(1, 1, 4000, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        # Of the same loudness: the level that features are divided by is that of both.
+        made = after(torch.cat([noisy.flip(-1).roll(2000, -1), noisy], dim=1))
+        same = after(noisy.expand(-1, 2, -1))
+        expected = before(noisy)
+    assert torch.allclose(same, expected, atol=1e-6)
+    assert (made - expected).norm() < 0.1 * expected.norm()
+    with pytest.raises(ValueError, match="has 2 channels already"):
+        widen.behind_a_denoiser(after)
+
+
 def test_copies_learn_apart(widen):
     after = widen.widened(network(), WIDER, torch.Generator().manual_seed(3))
     after.train()(0.1 * torch.randn(2, 1, 4000, generator=torch.Generator().manual_seed(1))).square().mean().backward()

@@ -3,6 +3,7 @@
 >>> import resound
 >>> clean = resound.restore(samples, 48000)                                               # doctest: +SKIP
 >>> report = resound.restore_file("film.mkv", strength=0.7)                               # doctest: +SKIP
+>>> fuller = resound.repair(denoised, samples, 48000)                                     # doctest: +SKIP
 >>> network = resound.load("models/dns48")                                                # doctest: +SKIP
 >>> voices = resound.separate(samples, 16000, "models/convtasnet")                        # doctest: +SKIP
 >>> stream = resound.Stream("voice.onnx", sample_rate=44100, channels=2)                  # doctest: +SKIP
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from resound.checkpoint import load
     from resound.evaluation.api import evaluate
     from resound.inference.pipeline import restore, restore_file
+    from resound.inference.repair import repair
     from resound.inference.repaired_stream import RepairedStream
     from resound.inference.separation import separate
     from resound.inference.streaming import Stream
 
-__all__ = ["RepairedStream", "Stream", "evaluate", "load", "restore", "restore_file", "separate"]
+__all__ = ["RepairedStream", "Stream", "evaluate", "load", "repair", "restore", "restore_file", "separate"]
 
 # Names are looked up when they are used: `import resound` stays under a tenth of a second.
 _HOMES = {
@@ -30,6 +32,7 @@ _HOMES = {
     "Stream": "resound.inference.streaming",
     "evaluate": "resound.evaluation.api",
     "load": "resound.checkpoint",
+    "repair": "resound.inference.repair",
     "restore": "resound.inference.pipeline",
     "restore_file": "resound.inference.pipeline",
     "separate": "resound.inference.separation",

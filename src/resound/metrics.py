@@ -28,15 +28,19 @@ def si_sdr(estimate: NDArray, target: NDArray) -> NDArray:
     return np.asarray(10 * (np.log10(signal) - np.log10(distortion)))
 
 
-def log_spectral_distance(estimate: NDArray, target: NDArray, sample_rate: int, floor_db: float = 80.0) -> float:
+def log_spectral_distance(
+    estimate: NDArray, target: NDArray, sample_rate: int, floor_db: float = 80.0, *, from_hz: float = 0.0
+) -> float:
     """Return the mean over 32-ms frames of the RMS difference of log power spectra in dB; ``(time,)`` each.
 
     Both spectra are floored ``floor_db`` below the target's strongest bin: what nobody hears does not count.
+    ``from_hz``: of the bins from there on alone.
     """
     length = frame_length_for(sample_rate, 0.032)
     powers = [np.abs(stft(signal, length, length // 4, hann(length))) ** 2 for signal in (estimate, target)]
     floor = powers[1].max() * 10 ** (-floor_db / 10) + np.finfo(np.float64).tiny
-    difference_db = 10 * np.log10((powers[0] + floor) / (powers[1] + floor))
+    first = int(np.ceil(from_hz * length / sample_rate))
+    difference_db = 10 * np.log10((powers[0] + floor) / (powers[1] + floor))[:, first:]
     return float(np.mean(np.sqrt(np.mean(difference_db**2, axis=1))))
 
 

@@ -26,7 +26,8 @@ from resound.errors import ModelError
 RESTORING = ("film", "voice")
 AUTO = "film"  # what "auto" means
 SEPARATES = "separate"
-SHIPPED = (*RESTORING, SEPARATES)
+REPAIRS = "timbre"
+SHIPPED = (*RESTORING, SEPARATES, REPAIRS)
 CARD = "card.yaml"
 VERSION = 3  # of the cards; since 2 they have network.after, since 3 latency_ms may be null
 FOLDER = Path(__file__).parent / "weights"

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[tra
 
 from resound.checkpoint import load_model, read_about, save_model  # noqa: E402
 from resound.models import MODELS, build  # noqa: E402
-from resound.models.presets import preset_names  # noqa: E402
+from resound.models.presets import load_preset, preset_names  # noqa: E402
 
 PARITY = Path(os.environ.get("RESOUND_PARITY", Path(__file__).parents[3] / "shared" / "parity"))
 ORIGINALS = {
@@ -58,9 +58,9 @@ def test_the_list_has_every_preset_and_network(resound):
     assert head.split()[:4] == ["preset", "network", "task", "rate"]
     assert {line.split()[0] for line in lines} == set(preset_names())
     assert {line.split()[1] for line in lines} == set(MODELS)
-    told = next(line for line in lines if line.startswith("timbre "))
+    told = next(line for line in lines if line.startswith("timbre-report "))
     assert told.split() == [
-        "timbre",
+        "timbre-report",
         "timbre",
         "timbre",
         "48,000",
@@ -85,7 +85,7 @@ def test_the_list_as_json_has_numbers(resound):
 
 
 def test_show_tells_what_a_network_costs(resound):
-    ended = resound("models", "show", "timbre", "widths=[4,6]", "strides=[2,3]", "sample_rate=8000", "kernel=5")
+    ended = resound("models", "show", "timbre-report", "widths=[4,6]", "strides=[2,3]", "sample_rate=8000", "kernel=5")
     assert (ended.status, ended.stderr) == (0, "")
     told = {line[:15].strip(): line[15:].strip() for line in ended.stdout.splitlines()}
     assert told["waveform"] == "8,000 Hz, 2 channels in, 1 out"
@@ -98,8 +98,9 @@ def test_show_tells_what_a_network_costs(resound):
 
 def test_show_as_json_with_time(resound):
     words = ["widths=[4,6]", "strides=[2,3]", "sample_rate=4000", "kernel=5"]
-    told = json.loads(resound("models", "show", "timbre", *words, "--json", "--time").stdout)
-    assert told["config"] == {"widths": [4, 6], "strides": [2, 3], "sample_rate": 4000, "kernel": 5}
+    told = json.loads(resound("models", "show", "timbre-report", *words, "--json", "--time").stdout)
+    sizes = {"widths": [4, 6], "strides": [2, 3], "sample_rate": 4000, "kernel": 5}
+    assert told["config"] == load_preset("timbre-report").config | sizes
     assert 0 < told["real_time_factor"] < 100
     assert 0 < told["hop_time_ms"] < 1000
     assert told["macs_per_second"] > 0
@@ -127,9 +128,9 @@ def test_a_model_on_disk_is_shown_with_its_licence(tmp_path, resound):
     ("words", "message"),
     [
         (["convtasnet"], "convtasnet: no such network or preset; did you mean 'conv"),
-        (["timbre", "widht=3"], "timbre: widht: no such setting; did you mean 'widths'"),
-        (["timbre", "kernel"], "'kernel' is not a setting; write key=value"),
-        (["timbre", "kernel=3"], "timbre: settings: stride 6 leaves gaps between kernels of 3; lower it"),
+        (["timbre-report", "widht=3"], "timbre: widht: no such setting; did you mean 'widths'"),
+        (["timbre-report", "kernel"], "'kernel' is not a setting; write key=value"),
+        (["timbre-report", "kernel=3"], "timbre: settings: stride 6 leaves gaps between kernels of 3; lower it"),
         (["timbre", "--preset", "convtasnet-paper"], "convtasnet-paper: is a preset of conv_tasnet, not of timbre"),
         (["timbre", "--preset", "timbr"], "timbr: no such preset; did you mean 'timbre'"),
     ],
@@ -182,7 +183,9 @@ def test_an_existing_model_is_kept_unless_asked(tmp_path, resound, checkpoint):
     assert resound(*words, "--overwrite").status == 0
 
 
-@pytest.mark.parametrize("words", [["models", "show", "timbre"], ["import", "a.pth", "--from", "asteroid", "-o", "m"]])
+@pytest.mark.parametrize(
+    "words", [["models", "show", "gatewave"], ["import", "a.pth", "--from", "asteroid", "-o", "m"]]
+)
 def test_without_torch_one_line_says_what_to_install(words):
     program = (
         "import sys; sys.modules['torch'] = None; sys.argv = ['resound', *sys.argv[1:]]; "

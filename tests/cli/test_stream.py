@@ -103,7 +103,11 @@ def test_bare_samples_keep_their_delay_where_asked(tiny_stream):  # noqa: F811
         (b"", ("--keep-delay", "--input", "x"), "--keep-delay is for a pipe"),
         (b"", ("--then", "gone.onnx"), "gone.onnx: no such model file"),
         (b"", ("--then", "separate"), "hears all of a recording and cannot stream"),
-        (wav_of_silence(), ("--then", "film"), "film: repairs nothing; give a network that takes a denoiser's output"),
+        (
+            wav_of_silence(),
+            ("--then", "film"),
+            "film: repairs nothing; give timbre, or a network that takes a denoiser's output",
+        ),
     ],
 )
 def test_wrong_input_is_one_line(tiny_stream, data, words, message):  # noqa: F811

@@ -58,6 +58,7 @@ TINY: dict[str, tuple[str, dict]] = {
     "band_rnn without a look ahead": ("band_rnn", {**BANDS, "lookahead_frames": 0, "filter_frames": 1, "n_narrow": 0}),
     "band_rnn two ahead": ("band_rnn", {**BANDS, "lookahead_frames": 2, "filter_frames": 2, "n_bands": 16}),
     "band_rnn of two": ("band_rnn", {**BANDS, "n_sources": 2}),
+    "band_rnn two to one": ("band_rnn", {**BANDS, "n_channels": 2}),
     "band_rnn both ways": ("band_rnn", {**BANDS, "n_sources": 2, "both_ways": True, "time_hidden": 5}),
     "two_stage_unet": ("two_stage_unet", {**UNET, "depth": 2}),
     "two_stage_unet one stage": ("two_stage_unet", {**UNET, "depth": 1, "num_tfc": 2, "n_stages": 1}),

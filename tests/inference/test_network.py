@@ -134,7 +134,7 @@ def test_the_largest_reduction_holds_for_a_network(folder):
 
 
 def test_a_network_that_does_not_restore_by_itself_is_told(tmp_path):
-    with pytest.raises(ModelError, match="needs the noisy input beside it"):
+    with pytest.raises(ModelError, match="repairs what another model makes; use it with"):
         find_model(saved(tmp_path / "a", "timbre", **RECURRENT | {"n_channels": 2})[0])
     with pytest.raises(ModelError, match="gives 2 sources for 1 channel; to restore takes a network that gives one"):
         find_model(saved(tmp_path / "b", **CONVOLUTIONAL | {"n_sources": 2})[0])

@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from scipy.signal import butter, sosfilt
 
 import resound
 from conftest import files_below, hiss, read_sound, write_wav
 from inference.test_onnx import write_graph
-from resound.errors import ModelError
+from resound.errors import ConfigError, ModelError
 from resound.inference.offline import restore_blocks
 from resound.inference.pipeline import reports_of, restore_file, restored
 from resound.inference.repair import open_repairer
@@ -98,6 +99,75 @@ def test_a_trained_network_repairs_by_its_folder(tmp_path):
     np.testing.assert_allclose(made, expected, atol=1e-5)
 
 
+def test_a_streaming_form_repairs_as_the_network_does_stereo_too(tmp_path):
+    torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+    from resound.checkpoint import save_model
+    from resound.export.export import export
+    from resound.models import build
+
+    torch.manual_seed(0)
+    sizes = {"sample_rate": 8000, "hop": 80, "n_narrow": 12, "n_bands": 24, "channels": [8, 8], "band_hidden": 4}
+    save_model(tmp_path / "net", build("band_rnn", **sizes, n_channels=2))
+    for is_any_length in (False, True):
+        file = tmp_path / f"{is_any_length}.onnx"
+        export(tmp_path / "net", file, is_streaming=True, is_any_length=is_any_length)
+        noisy = np.stack([speech_like(2, 8000), speech_like(2, 8000)[::-1]])
+        denoised = 0.5 * noisy
+        with torch.inference_mode():
+            pairs = torch.from_numpy(np.stack([denoised, noisy], axis=1).astype(np.float32))
+            expected = resound.load(tmp_path / "net")(pairs)[:, 0].numpy()
+        np.testing.assert_allclose(resound.repair(denoised, noisy, 8000, file), expected, atol=1e-5)
+        one = resound.repair(denoised[0].astype(np.float32), noisy[0], 8000, file)
+        assert (one.shape, one.dtype) == ((16_000,), np.float32)
+        np.testing.assert_allclose(one, expected[0], atol=1e-5)
+        blocks = [noisy[:, :5000], noisy[:, 5000:5001], noisy[:, 5001:]]
+        pieces = restored(blocks, [Halved()], sample_rate=8000, then=open_repairer(file))
+        np.testing.assert_allclose(np.concatenate([made for _, made in pieces], axis=1), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_at_another_rate_both_sides_stay_in_time(tmp_path, rate):
+    torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+    from resound.checkpoint import save_model
+    from resound.export.export import export
+    from resound.models import build
+
+    torch.manual_seed(0)
+    sizes = {"sample_rate": 8000, "hop": 80, "n_narrow": 12, "n_bands": 24, "channels": [8, 8], "band_hidden": 4}
+    network = build("band_rnn", **sizes, n_channels=2)
+    with torch.no_grad():  # a quarter of the noisy sound comes to the denoised one, and little else
+        network.leave.bias[2 * 3 : 4 * 3 : 2] = torch.tensor([0.0, 0.25, 0.0])
+        network.leave.weight.mul_(0.01)
+    save_model(tmp_path / "net", network)
+    export(tmp_path / "net", tmp_path / "net.onnx", is_streaming=True, is_any_length=True)
+    noisy = np.stack([speech_like(1, rate, seed) for seed in (1, 2)])
+    noisy = sosfilt(butter(8, 2500, fs=rate, output="sos"), noisy)
+    blocks = np.split(noisy, [1001, 1002, 7000], axis=1)
+    pieces = restored(blocks, [Halved()], sample_rate=rate, then=open_repairer(tmp_path / "net.onnx"))
+    made = np.concatenate([made for _, made in pieces], axis=1)
+    assert made.shape == noisy.shape
+    np.testing.assert_allclose(made, 0.75 * noisy, atol=0.02 * np.abs(noisy).max())
+
+
+class Halved(Quieter):
+    """Takes half of everything."""
+
+    sample_rate = 8000
+
+    def process(self, block):
+        return 0.5 * block
+
+
+def test_what_is_repaired_has_both_sides_of_one_recording(halves):
+    sound = speech_like(1, RATE)
+    np.testing.assert_allclose(resound.repair(0.2 * sound, sound, RATE, halves), (0.75 * 0.2 + 0.25) * sound, atol=1e-6)
+    assert resound.repair(sound[:0], sound[:0], RATE, halves).shape == (0,)
+    with pytest.raises(ConfigError, match=r"denoised has shape \(47999,\), noisy \(48000,\); give both sides"):
+        resound.repair(sound[1:], sound, RATE, halves)
+    with pytest.raises(ModelError, match="voice: repairs nothing; give timbre"):
+        resound.repair(sound, sound, RATE, "voice")
+
+
 def test_a_stage_sees_nothing_of_it():
     sound = hiss(RATE)
     (made,) = [after for _, after in restored([sound], [Quieter()], sample_rate=RATE)]
@@ -109,7 +179,10 @@ def test_a_stage_sees_nothing_of_it():
     ("then", "told"),
     [
         ("gone.onnx", "gone.onnx: no such model file"),
-        ("mono.onnx", "mono.onnx: repairs nothing; give a network that takes a denoiser's output and the noisy sound"),
+        (
+            "mono.onnx",
+            "mono.onnx: repairs nothing; give timbre, or a network that takes a denoiser's output and the noisy sound",
+        ),
         ("film", "film: repairs nothing"),
         ("gone", "gone: no such model"),
     ],
@@ -123,9 +196,3 @@ def test_what_repairs_nothing_is_one_line(tmp_path, monkeypatch, resound, then, 
     assert (ended.status, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
     assert told in ended.stderr
     assert files_below(tmp_path) == before
-
-
-def test_a_streaming_form_is_pointed_at_the_offline_one(tmp_path):
-    path = write_graph(tmp_path / "live.onnx", HALVES, metadata=FACTS | {"form": "streaming"}, pads=(0, 0))
-    with pytest.raises(ModelError, match="is a streaming form; export it with --offline"):
-        open_repairer(path)

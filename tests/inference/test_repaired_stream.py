@@ -112,5 +112,5 @@ def test_a_promised_block_lowers_the_delay_and_is_held():
 @pytest.mark.parametrize("model", [Halver(), "voice"])
 def test_what_repairs_nothing_is_told(model):
     name = getattr(model, "name", model)
-    with pytest.raises(ModelError, match=f"{name}: repairs nothing; give a network that takes a denoiser's output"):
+    with pytest.raises(ModelError, match=f"{name}: repairs nothing; give timbre, or a network that takes a denoiser's"):
         resound.RepairedStream(Stream(Halver()), model)

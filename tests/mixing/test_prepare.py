@@ -23,8 +23,10 @@ from resound.mixing.plan import Plan, Shard, load_plan, read_shard
 from resound.mixing.prepare import Preparation
 from resound.mixing.stream import open_examples
 from resound.mixing.summary import Summary
+from resound.shipped import card_of
 
 RATE = 8000
+CLASSIC = (DenoiserConfig(**{"with": "classic"}),)
 
 
 @pytest.fixture
@@ -282,7 +284,7 @@ def test_a_manifest_that_has_changed_since_is_refused(mixing, tmp_path, speech_c
 
 
 def test_overwrite_starts_anew_and_leaves_what_is_not_its_own(mixing, tmp_path):
-    write(Plan(mixing(), tmp_path / "set", denoiser=DenoiserConfig(**{"with": "classic"}), n_examples=2))
+    write(Plan(mixing(), tmp_path / "set", denoisers=CLASSIC, n_examples=2))
     (tmp_path / "set" / "clean" / "notes.txt").write_text("mine")
     write(Plan(mixing(seed=1), tmp_path / "set"), overwrite=True)
     write(Plan(mixing(seed=1), tmp_path / "other"))
@@ -421,7 +423,7 @@ def test_denoised_sides_come_without_delay_and_unsure_ones_stay_out_of_the_manif
         return Late()
 
     monkeypatch.setattr("resound.mixing.items.open_denoiser", late)
-    plan = Plan(mixing(), tmp_path / "set", denoiser=DenoiserConfig(**{"with": "classic"}))
+    plan = Plan(mixing(), tmp_path / "set", denoisers=CLASSIC)
     summary, _ = write(plan)
     for record in records_of(tmp_path / "set"):
         sure = record["index"] != 1
@@ -442,6 +444,34 @@ def test_denoised_sides_come_without_delay_and_unsure_ones_stay_out_of_the_manif
     assert "1 denoised files have a delay that could not be told" in text
 
 
+def test_of_several_denoisers_each_example_goes_through_one_in_turn(mixing, tmp_path, monkeypatch):
+    class Gain:
+        def __init__(self, config):
+            self.name, self.gain = config.with_, 0.5 if config.with_ == "half" else 0.25
+
+        def __call__(self, audio, sample_rate):
+            return self.gain * audio
+
+    for module in ("items", "prepare"):
+        monkeypatch.setattr(f"resound.mixing.{module}.open_denoiser", Gain)
+    denoisers = tuple(DenoiserConfig(**{"with": word}) for word in ("half", "quarter"))
+    write(Plan(mixing(), tmp_path / "set", denoisers=denoisers))
+    for record in records_of(tmp_path / "set"):
+        sides = {
+            side: soundfile.read(tmp_path / "set" / record["files"][side]["path"])[0]
+            for side in ("degraded", "denoised")
+        }
+        name, gain = (("half", 0.5), ("quarter", 0.25))[record["index"] % 2]
+        assert record["denoiser"]["name"] == name
+        np.testing.assert_allclose(sides["denoised"], gain * sides["degraded"], atol=2**-22)
+
+
+def test_a_set_knows_the_weights_of_a_network_that_ships(mixing, tmp_path):
+    voice = Plan(mixing(), tmp_path / "set", denoisers=(DenoiserConfig(**{"with": "voice"}),))
+    assert voice.facts()["material"]["voice"] == card_of("voice").files["voice.onnx"]
+    assert "voice" not in Plan(mixing(), tmp_path / "set", denoisers=CLASSIC).facts()["material"]
+
+
 def test_a_plan_reads_its_denoiser_beside_the_mixing(tmp_path, speech_corpus):
     path = tmp_path / "mix.yaml"
     path.write_text(
@@ -449,14 +479,20 @@ def test_a_plan_reads_its_denoiser_beside_the_mixing(tmp_path, speech_corpus):
         "denoiser: {with: classic, max_delay_seconds: 0.05}\n"
     )
     plan = load_plan(path, ["denoiser.timeout_seconds=5", "n_examples=7"], folder=tmp_path / "set")
-    assert plan.denoiser is not None
-    assert (plan.denoiser.with_, plan.denoiser.timeout_seconds, plan.denoiser.max_delay_seconds) == ("classic", 5, 0.05)
+    (denoiser,) = plan.denoisers
+    assert (denoiser.with_, denoiser.timeout_seconds, denoiser.max_delay_seconds) == ("classic", 5, 0.05)
     assert plan.mixing.n_examples == 7
-    assert load_plan(path, ["denoiser=rnnoise"], folder=tmp_path).denoiser.with_ == "rnnoise"
+    assert load_plan(path, ["denoiser=rnnoise"], folder=tmp_path).denoisers[0].with_ == "rnnoise"
+    several = load_plan(path, ["denoiser=[voice, {with: classic}]"], folder=tmp_path)
+    assert [each.with_ for each in several.denoisers] == ["voice", "classic"]
     with pytest.raises(ConfigError, match=r"mix.yaml: denoiser: timeout_secs: no such setting; did you mean"):
         load_plan(path, ["denoiser.timeout_secs=5"], folder=tmp_path)
-    with pytest.raises(ConfigError, match=r"mix.yaml: denoiser is 3; write it as"):
+    with pytest.raises(ConfigError, match=r"mix.yaml: denoiser: is 3; write it as"):
         load_plan(path, ["denoiser=3"], folder=tmp_path)
+    with pytest.raises(ConfigError, match=r"mix.yaml: denoiser\[1\]: is 3; write it as"):
+        load_plan(path, ["denoiser=[classic, 3]"], folder=tmp_path)
+    with pytest.raises(ConfigError, match=r"mix.yaml: denoiser: is an empty list"):
+        load_plan(path, ["denoiser=[]"], folder=tmp_path)
     with pytest.raises(ConfigError, match=r"mix.yaml: task is enhance, separate, pairs, not 'x'"):
         load_plan(path, ["task=x"], folder=tmp_path)
 

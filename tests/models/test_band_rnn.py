@@ -54,6 +54,20 @@ def test_of_several_voices_each_begins_as_its_share_of_the_input():
     assert torch.allclose(voices, sound.expand_as(voices) / 2, atol=1e-6)
 
 
+def test_of_two_channels_it_begins_as_the_first_and_hears_the_other():
+    torch.manual_seed(0)
+    network = build("band_rnn", **SMALL, n_blocks=1, n_channels=2).eval()
+    denoised, noisy = 0.1 * noise(8000), 0.2 * noise(8000).flip(-1)
+    with torch.inference_mode():
+        near = network(torch.cat([denoised, noisy], dim=1))
+        other = network(torch.cat([denoised, -noisy], dim=1))  # as loud: the level that it divides by is that of both
+        torch.nn.init.zeros_(network.leave.weight)
+        alone = network(torch.cat([denoised, noisy], dim=1))
+    assert (near - denoised).norm() < 0.1 * denoised.norm()
+    assert (near - other).norm() > 1e-3 * denoised.norm()
+    assert torch.allclose(alone, denoised, atol=1e-6)
+
+
 def test_both_ways_it_hears_what_follows_and_does_not_stream():
     network = build("band_rnn", **SMALL, n_blocks=1, both_ways=True, time_hidden=5).eval()
     assert not network.is_causal and "both ways" in network.looks_ahead
@@ -101,7 +115,6 @@ def test_the_running_mean_is_that_of_a_loop_however_it_is_cut():
 @pytest.mark.parametrize(
     ("sizes", "told"),
     [
-        ({"n_channels": 2}, "n_channels must be 1, got 2"),
         ({"n_bands": 26}, "n_bands must be a multiple of 4 .* got 26"),
         ({"kernel": 4}, "kernel must be odd, got 4"),
         ({"n_narrow": 24}, "n_narrow 24 < n_bands 24 <= hop 80 does not hold"),

@@ -38,12 +38,12 @@ def test_the_facts_of_the_network_of_a_case_study():
 
 def test_the_lowest_snr_is_found_wherever_it_is_written():
     assert plan_evidence(load_run_config("gatewave")).lowest_snr_db == 0
-    assert plan_evidence(load_run_config("timbre")).lowest_snr_db == 15
+    assert plan_evidence(load_run_config("timbre-report")).lowest_snr_db == 15
     assert plan_evidence(load_run_config("convtasnet-student")).lowest_snr_db is None
 
 
 def test_a_prepared_set_is_a_fixed_one():
-    evidence = plan_evidence(load_run_config("timbre"))
+    evidence = plan_evidence(load_run_config("timbre-report"))
     assert (evidence.examples_per_epoch, evidence.is_fixed_set) == (20_000, True)
 
 

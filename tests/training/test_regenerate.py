@@ -301,7 +301,7 @@ WRONG_DATA = {
     "data.inputs=[denoised]": "data.inputs: are 1 channels, the network takes 2",
     "data.segment_seconds=2": "data.segment_seconds: is 2, prepared are 1 s",
     "data.prepare.mixing.sample_rate=16000": "data.prepare.mixing.sample_rate: is 16000 Hz",
-    "data.prepare.denoiser=null": "data.prepare: denoiser",
+    "data.prepare.denoiser=null": "data.prepare.denoiser: is missing",
     "data.prepare.count=3": "data.prepare: count: no such setting",
 }
 

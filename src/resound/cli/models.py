@@ -172,6 +172,7 @@ def _chosen(name: str, preset: str | None, words: Sequence[str]) -> tuple[str, d
     from resound.errors import ConfigError, ModelError, did_you_mean
     from resound.models import MODELS
     from resound.models.presets import load_preset, preset_names
+    from resound.shipped import is_shipped
 
     about: dict[str, str] = {}
     if Path(name).is_dir():
@@ -182,7 +183,7 @@ def _chosen(name: str, preset: str | None, words: Sequence[str]) -> tuple[str, d
         about = {key: told[key] for key in ("licence", "source") if told.get(key)}
         if words or preset:
             raise ConfigError(f"{name}: has weights of one size; leave out {words[0] if words else '--preset'}")
-    elif name in MODELS:
+    elif name in MODELS and not (is_shipped(name) and preset is None):
         network, config = name, {}
     elif name in preset_names():
         if preset not in (None, name):

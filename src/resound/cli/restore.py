@@ -26,7 +26,7 @@ def command(
     then: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH", help="Then give back what was taken of a voice, by a network ('resound train timbre')."
+            metavar="MODEL", help="Then give a voice back what was taken of it: timbre, or a network of your own."
         ),
     ] = None,
     strength: Annotated[float, typer.Option(metavar="0..1", help="How much of the restoration to take.")] = 1.0,

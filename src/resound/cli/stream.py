@@ -26,7 +26,7 @@ def command(
     ] = None,
     then: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="Give a voice back what the model took: a timbre network for streams."),
+        typer.Option(metavar="MODEL", help="Give a voice back what the model took: timbre, or one of your own."),
     ] = None,
     strength: Annotated[float, typer.Option(metavar="0..1", help="How much of what is found to remove.")] = 1.0,
     max_reduction: Annotated[
@@ -60,6 +60,7 @@ def command(
     Example: ffmpeg -i film.mkv -f wav - | resound stream --model voice | ffmpeg -i - -c:a flac film.flac
     """
     from resound.errors import ConfigError
+    from resound.shipped import REPAIRS, is_shipped
 
     if list_devices:
         from resound.inference.live import devices
@@ -70,6 +71,8 @@ def command(
         raise ConfigError(
             "--model is missing: voice, film, a file of 'resound export --streaming', or a causal network's folder"
         )
+    if model == REPAIRS and is_shipped(model):  # a stereo sound is no denoised one beside a noisy one
+        raise ConfigError(f"--model {model}: repairs what another model makes; give that one, and --then {model}")
     is_live = input_device is not None or output_device is not None
     if is_live and raw is not None:
         raise ConfigError("--raw is for stdin, and live sound is asked for; leave either out")

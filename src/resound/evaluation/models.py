@@ -15,7 +15,7 @@ from resound.inference.offline import Restorer, checked_samples
 from resound.inference.pipeline import restored
 from resound.inference.separation import NetworkSeparator, open_separator, separate_blocks
 from resound.mixing.example import Example
-from resound.shipped import SEPARATES
+from resound.shipped import REPAIRS, SEPARATES
 
 
 class Runner:
@@ -71,7 +71,7 @@ class Runner:
 
 def found(model: str) -> str:
     """Return a model's path or name, after a look whether there is one.  Raises `ModelError`."""
-    if model in (*RESTORES, SEPARATES) or (model.endswith(".onnx") and os.path.exists(model)):
+    if model in (*RESTORES, SEPARATES, REPAIRS) or (model.endswith(".onnx") and os.path.exists(model)):
         return model
     if not os.path.exists(model) and not _is_preset(model):
         find_model(model)  # whose error names what can be restored with

@@ -33,6 +33,7 @@ class FramesRestorer:
         self.context = file.whole("context_samples", least=0)
         self.grid = self._frames.frame_samples
         self.weights_md5 = file.md5()
+        self.repairs_others = (self._frames.n_channels, self._frames.n_sources) == (2, 1)
 
     def follow(self, n_channels: int, sample_rate: int, max_reduction_db: float | None = None) -> Stream:
         """Return a stream for a recording.  Raises `ConfigError` and `ModelError` for channels that do not fit."""

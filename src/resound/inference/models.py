@@ -16,8 +16,8 @@ from resound.inference.graph_file import GraphFile
 from resound.inference.network import NetworkRestorer
 from resound.inference.offline import Restorer, Samples
 from resound.inference.onnx import OnnxRestorer
-from resound.inference.repair import Repairer, open_repairer
-from resound.shipped import AUTO, RESTORING, SEPARATES, file_of, is_shipped
+from resound.inference.repair import Repairer, open_repairer, repairs_others
+from resound.shipped import AUTO, REPAIRS, RESTORING, SEPARATES, file_of, is_shipped
 
 RESTORES = ("auto", "classic", *RESTORING)  # names of models
 
@@ -86,6 +86,8 @@ def _found(model: str | Path, config: ClassicConfig, max_reduction_db: float | N
         return _classic(config, max_reduction_db)
     if word == SEPARATES and is_shipped(word):
         raise ModelError(f"model {word!r} gives each voice of a recording by itself; use it with 'resound separate'")
+    if word == REPAIRS and is_shipped(word):
+        raise repairs_others(word)
     ships = is_auto or is_shipped(word)  # a file called as what "auto" means is not meant
     path = file_of(AUTO if is_auto else word) if ships else Path(word)
     if path.suffix.lower() != ".onnx" and not os.path.exists(path):
@@ -94,6 +96,8 @@ def _found(model: str | Path, config: ClassicConfig, max_reduction_db: float | N
             "or give the path of an .onnx file or of a network's folder"
         )
     network = NetworkRestorer(path) if os.path.isdir(path) else restorer_of(GraphFile(path))
+    if network.repairs_others:
+        raise repairs_others(word)
     if not is_heeded(config, network.after.order):
         if is_auto:
             return _classic(config, max_reduction_db)

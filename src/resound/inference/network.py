@@ -36,7 +36,6 @@ class LoadedNetwork:
         told = read_about(folder)
         self._network, self._run = load_model(folder), run_network
         self.folder = folder
-        self.kind = str(told["name"])  # a key of resound.models.MODELS
         self.name = str(told.get("title", told["name"]))
         self.after = chain_before(told.get("after"), folder)
         self.sample_rate, self.n_sources = self._network.sample_rate, self._network.n_sources
@@ -61,11 +60,7 @@ class NetworkRestorer:
         self._network = network = LoadedNetwork(folder)
         self.name, self.weights_md5, self.after = network.name, network.weights_md5, network.after
         self.sample_rate, self.grid, self.context = network.sample_rate, network.grid, network.context
-        if network.kind == "timbre" and network.n_channels > 1:
-            raise ModelError(
-                f"{folder}: gives a denoiser's output its timbre back and needs the noisy input beside it; build it "
-                "with n_channels=1 to restore by itself"
-            )
+        self.repairs_others = (network.n_channels, network.n_sources) == (2, 1)
         if network.n_sources > 1 and network.n_sources != network.n_channels:
             raise ModelError(
                 f"{folder}: gives {network.n_sources} sources for {counted(network.n_channels, 'channel')}; to restore "

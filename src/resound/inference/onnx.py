@@ -72,6 +72,8 @@ class OnnxNetwork:
 class OnnxRestorer:
     """Restores with the first source of an ONNX graph.  A restorer: see `resound.inference.offline`."""
 
+    repairs_others = False  # of two channels and one source: it cannot be told from one that restores stereo
+
     def __init__(self, file: GraphFile | Path) -> None:
         """Load the graph.  Raises `ModelError` if it is missing, damaged, not of the contract above, or separates."""
         file = GraphFile(file) if isinstance(file, Path) else file

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from resound.inference.frames import FrameMaker
 from resound.inference.repair import repairs_nothing
 from resound.inference.streaming import Ramp, Running, Samples, Stream, open_frames
+from resound.shipped import REPAIRS
 
 
 class RepairedStream(Running):
@@ -90,21 +91,29 @@ class RepairedStream(Running):
         """Return as many samples ``(channel, time)`` as there are of both, of the same moments."""
         both = zip(denoised, noisy, self._repairs, strict=True)
         repaired = np.concatenate([repair.process(np.stack([one, other])) for one, other, repair in both])
+        self._waiting = np.concatenate([self._waiting, noisy], axis=1)
+        return self._mixed(repaired)
+
+    def _mixed(self, repaired: Samples) -> Samples:
+        """Return what was repaired by strength over what came in."""
         n_samples = repaired.shape[1]
-        before, self._waiting = np.split(np.concatenate([self._waiting, noisy], axis=1), [n_samples], axis=1)
+        before, self._waiting = np.split(self._waiting, [n_samples], axis=1)
         return before + self._ramp.gains(self._strength, n_samples) * (repaired - before)
 
     def flush(self) -> Samples:
         """Return the last `latency_samples`, and begin anew."""
-        n_fed = -(-self.latency_samples // self.block_samples) * self.block_samples
-        tail = self.process(np.zeros((self.n_channels, n_fed)))[:, : self.latency_samples]
+        n_early = self._n_early
+        denoised = self._stream.flush()[:, n_early:]
+        # Behind the end what repairs hears nothing, as of a recording: not what the denoiser makes of silence.
+        tail = self._repaired(denoised, self._noisy)
+        last = self._mixed(np.concatenate([repair.flush() for repair in self._repairs]))
         self.reset()
-        return tail
+        return np.concatenate([np.zeros((self.n_channels_out, n_early)), tail, last], axis=1)
 
 
 def open_repairing(then: str | os.PathLike[str] | FrameMaker) -> FrameMaker:
     """Return what makes the frames of a network that repairs.  Raises `ModelError` for one that does not."""
-    frames = open_frames(then)
+    frames = open_frames(then, (REPAIRS,))
     if (frames.n_channels, frames.n_sources) != (2, 1):
         raise repairs_nothing(os.fspath(then) if isinstance(then, str | os.PathLike) else frames.name)
     return frames

@@ -38,7 +38,7 @@ from resound.inference.offline import (
     cross_fade,
 )
 from resound.inference.whole_network import WholeNetwork, open_network
-from resound.shipped import RESTORING, SEPARATES, is_shipped
+from resound.shipped import REPAIRS, RESTORING, SEPARATES, is_shipped
 
 Voices = NDArray[np.float64]  # (voice, channel, time)
 
@@ -131,7 +131,7 @@ def open_separator(model: str | os.PathLike[str] = SEPARATES) -> NetworkSeparato
     if not isinstance(model, str | os.PathLike):
         raise ModelError(f"{one_line(model)}: is no model; give {SEPARATES}, or a path")
     word = os.fspath(model)
-    if word == "classic" or (word in RESTORING and is_shipped(word)):
+    if word == "classic" or (word in (*RESTORING, REPAIRS) and is_shipped(word)):
         raise ModelError(f"{word}: gives one source; use it with 'resound restore', or give one that separates")
     return NetworkSeparator(open_network(word, (SEPARATES,)), word)
 

@@ -249,14 +249,18 @@ class _Removal:
         return dry - restored
 
 
-def open_frames(model: str | os.PathLike[str] | FrameMaker) -> FrameMaker:
-    """Return what makes a model's frames.  Raises `ModelError` for a model that cannot stream, or is none."""
+def open_frames(model: str | os.PathLike[str] | FrameMaker, names: tuple[str, ...] = RESTORING) -> FrameMaker:
+    """Return what makes a model's frames; ``names`` are those that a caller offers.
+
+    Raises `ModelError` for a model that cannot stream, or is none.
+    """
+    offered = ", ".join(names)
     if not isinstance(model, str | os.PathLike):
         if not hasattr(model, "n_sources"):
-            raise ModelError(f"{one_line(model)}: is no model; give {', '.join(RESTORING)}, or a path")
+            raise ModelError(f"{one_line(model)}: is no model; give {offered}, or a path")
         return model
     if not str(model):
-        raise ModelError(f"the model's name is empty; give {', '.join(RESTORING)}, or a path")
+        raise ModelError(f"the model's name is empty; give {offered}, or a path")
     if str(model) == "auto":
         return GraphFrames(file_of(AUTO))
     if str(model) == SEPARATES and is_shipped(model):
@@ -266,7 +270,7 @@ def open_frames(model: str | os.PathLike[str] | FrameMaker) -> FrameMaker:
     path = Path(model)
     if str(model) == "classic":
         raise ModelError(
-            f"model {str(model)!r} looks at seconds of what follows and cannot stream; give {', '.join(RESTORING)}, a "
+            f"model {str(model)!r} looks at seconds of what follows and cannot stream; give {offered}, a "
             "network that is exported with --streaming, or a causal one's folder"
         )
     if path.is_dir():
@@ -275,7 +279,7 @@ def open_frames(model: str | os.PathLike[str] | FrameMaker) -> FrameMaker:
         return NetworkFrames(path)
     if not path.exists() and path.suffix.lower() != ".onnx":
         raise ModelError(
-            f"model {str(model)!r} is not known{did_you_mean(str(model), RESTORING)}; give {', '.join(RESTORING)}, an "
+            f"model {str(model)!r} is not known{did_you_mean(str(model), names)}; give {offered}, an "
             ".onnx file that 'resound export --streaming' made, or a causal network's folder"
         )
     return GraphFrames(path)

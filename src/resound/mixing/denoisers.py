@@ -8,6 +8,7 @@
     denoiser: {with: model.onnx}
     denoiser: {with: rnnoise}                                  # through pyrnnoise
     denoiser: {with: classic}
+    denoiser: [voice, classic, {with: deep-filter}]            # each example goes through one of them, in turn
 
 A program gets a 16-bit WAV, the one kind that all of them read.
 """
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from resound.audio.segments import read_excerpt, resample
+from resound.config import validated
 from resound.dsp.alignment import Delay, find_delay, moved_earlier
 from resound.errors import ConfigError, InputError, did_you_mean
 from resound.shipped import RESTORING
@@ -80,6 +82,25 @@ class Denoised(NamedTuple):
     def is_sure(self) -> bool:
         """Whether the delay was found for certain; else nothing was moved."""
         return self.delay.confidence >= LEAST_CONFIDENCE
+
+
+def denoisers_from(written: Any, where: str) -> tuple[DenoiserConfig, ...]:
+    """Return the denoisers that settings ask for: none, a word, a mapping, or a list.  Raises `ConfigError`."""
+    if written is None:
+        return ()
+    if not isinstance(written, list):
+        return (_denoiser_from(written, where),)
+    if not written:
+        raise ConfigError(f"{where}: is an empty list; name at least one denoiser")
+    return tuple(_denoiser_from(each, f"{where}[{number}]") for number, each in enumerate(written))
+
+
+def _denoiser_from(written: Any, where: str) -> DenoiserConfig:
+    if isinstance(written, str):
+        written = {"with": written}
+    if not isinstance(written, dict):
+        raise ConfigError(f"{where}: is {written!r:.40}; write it as {{with: deep-filter}}")
+    return validated(DenoiserConfig, written, where)
 
 
 def open_denoiser(config: DenoiserConfig) -> Denoiser:

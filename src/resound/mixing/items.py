@@ -54,7 +54,7 @@ class ItemSettings:
     """How examples are made and written."""
 
     mixing: Common
-    denoiser: DenoiserConfig | None
+    denoisers: tuple[DenoiserConfig, ...]  # each example goes through one of them, in turn
     folder: Path
     epoch: int
     n_examples: int
@@ -72,7 +72,7 @@ class ItemSettings:
             names = ["mix", *(f"s{number + 1}" for number in range(self.mixing.n_speakers))]
         else:
             names = ["clean", "degraded"]
-        return names + (["denoised"] if self.denoiser else [])
+        return names + (["denoised"] if self.denoisers else [])
 
 
 class ItemMaker:
@@ -81,7 +81,7 @@ class ItemMaker:
     def __init__(self, settings: ItemSettings) -> None:
         self._settings = settings
         self._examples = open_epoch(settings.mixing, settings.epoch, settings.n_examples)
-        self._denoiser = open_denoiser(settings.denoiser) if settings.denoiser else None
+        self._denoisers = [open_denoiser(each) for each in settings.denoisers]
 
     def __call__(self, job: Job) -> Outcome:
         """Return what became of an example.  Raises `OutputError` where nothing can be written."""
@@ -99,13 +99,14 @@ class ItemMaker:
         skipped = self._examples.skipped - before
         sides = sides_of(example, settings)
         facts: Record = {}
-        if self._denoiser and settings.denoiser:
-            furthest = settings.denoiser.max_delay_seconds
-            done = denoise(self._denoiser, example.degraded, example.sample_rate, max_delay_seconds=furthest)
+        if self._denoisers:
+            turn = index % len(self._denoisers)
+            denoiser, furthest = self._denoisers[turn], settings.denoisers[turn].max_delay_seconds
+            done = denoise(denoiser, example.degraded, example.sample_rate, max_delay_seconds=furthest)
             sides["denoised"] = done.audio
             delay = done.delay._asdict() | {"confidence": round(done.delay.confidence, 4)}
             delay["fraction"] = round(done.delay.fraction, 4)
-            facts["denoiser"] = {"name": self._denoiser.name, "delay": delay, "sure": done.is_sure}
+            facts["denoiser"] = {"name": denoiser.name, "delay": delay, "sure": done.is_sure}
         stored, gain_db = fitted(sides, settings.kind)
         files = {side: _store(audio, settings, side, index, example.sample_rate) for side, audio in stored.items()}
         return {

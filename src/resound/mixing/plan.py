@@ -9,13 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from resound.config import validated
 from resound.errors import ConfigError
 from resound.mixing.config import Common, mixing_from, read_settings
-from resound.mixing.denoisers import DenoiserConfig
+from resound.mixing.denoisers import DenoiserConfig, denoisers_from
 from resound.mixing.example import shard
 from resound.mixing.identity import material_of, settings_of
 from resound.mixing.items import ItemSettings, Kind
+from resound.shipped import RESTORING, card_of
 
 VERSION = 1  # of the folder's layout
 
@@ -36,7 +36,7 @@ class Plan:
 
     mixing: Common
     folder: Path
-    denoiser: DenoiserConfig | None = None
+    denoisers: tuple[DenoiserConfig, ...] = ()  # each example goes through one of them, in turn
     n_examples: int = 0  # 0: as many as an epoch has, which the opened material tells
     epoch: int = 0
     kind: Kind = "flac24"
@@ -50,13 +50,16 @@ class Plan:
     @property
     def items(self) -> ItemSettings:
         """How each example is made and written."""
-        return ItemSettings(self.mixing, self.denoiser, self.folder, self.epoch, self.n_examples, self.kind)
+        return ItemSettings(self.mixing, self.denoisers, self.folder, self.epoch, self.n_examples, self.kind)
 
     def facts(self) -> dict[str, Any]:
         """Return all that decides what is in the files, as plain JSON."""
         settings = settings_of(self.mixing)
         settings.pop("n_examples")  # more can be added later; the first ones stay what they are
-        denoiser = settings_of(self.denoiser) if self.denoiser else None
+        denoiser = self.denoiser_settings
+        material = material_of({"config": settings, "denoiser": denoiser})
+        ship = [each.with_ for each in self.denoisers if each.with_ in RESTORING]
+        material |= {name: card_of(name).files[f"{name}.onnx"] for name in ship}  # by whose weights
         return {
             "format": VERSION,
             "resound": version("resound"),
@@ -65,8 +68,14 @@ class Plan:
             "epoch": self.epoch,
             "n_per_epoch": self.mixing.n_examples if self.epoch else None,  # where later epochs begin
             "kind": self.kind,
-            "material": material_of({"config": settings, "denoiser": denoiser}),
+            "material": material,
         }
+
+    @property
+    def denoiser_settings(self) -> Any:
+        """The denoisers as plain JSON: none, one, or a list."""
+        settings = [settings_of(each) for each in self.denoisers]
+        return settings if len(settings) > 1 else next(iter(settings), None)
 
     @property
     def hours(self) -> float:
@@ -82,17 +91,7 @@ def load_plan(path: Path, overrides: Sequence[str] = (), **options: Any) -> Plan
     values = read_settings(path, overrides)
     denoiser = values.pop("denoiser", None)
     mixing = mixing_from(values, str(path))
-    return Plan(mixing, denoiser=_denoiser(denoiser, str(path)), **options)
-
-
-def _denoiser(written: Any, where: str) -> DenoiserConfig | None:
-    if written is None:
-        return None
-    if isinstance(written, str):
-        written = {"with": written}
-    if not isinstance(written, dict):
-        raise ConfigError(f"{where}: denoiser is {written!r:.40}; write it as 'denoiser: {{with: deep-filter}}'")
-    return validated(DenoiserConfig, written, f"{where}: denoiser")
+    return Plan(mixing, denoisers=denoisers_from(denoiser, f"{path}: denoiser"), **options)
 
 
 def read_shard(text: str) -> Shard:

@@ -53,8 +53,8 @@ class Preparation:
         examples = open_epoch(plan.mixing, plan.epoch, plan.n_examples)
         self.plan = plan = replace(plan, n_examples=plan.n_examples or examples.n_examples)
         self.skipped_before = examples.skipped  # by the material as a whole, as pairs with one side
-        if plan.denoiser:
-            open_denoiser(plan.denoiser)
+        for denoiser in plan.denoisers:
+            open_denoiser(denoiser)
         self._facts = plan.facts()
         self._overwrite = overwrite
         check_folder(plan.folder, self._facts, overwrite=overwrite)

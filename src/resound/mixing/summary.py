@@ -23,7 +23,7 @@ class Summary:
         self.snr_bins: Counter[int | None] = Counter()  # by the lower edge in dB; None: one side is silent, or equal
         self.skipped: Counter[str] = Counter()
         self.n_unsure = 0  # denoised sides whose delay could not be told
-        self.delays: Counter[int] = Counter()  # of the denoiser, in samples
+        self.delays: dict[str, Counter[int]] = {}  # of each denoiser, in samples
         self.n_scaled = 0  # examples that had to be scaled to fit
         self.snr_errors_db: list[float] = []
 
@@ -42,7 +42,8 @@ class Summary:
         if "denoiser" in record:
             self.n_unsure += not record["denoiser"]["sure"]
             if record["denoiser"]["sure"]:
-                self.delays[record["denoiser"]["delay"]["samples"]] += 1
+                delays = self.delays.setdefault(record["denoiser"]["name"], Counter())
+                delays[record["denoiser"]["delay"]["samples"]] += 1
 
     def lines(self) -> list[str]:
         """Return the summary, a line each."""
@@ -54,9 +55,10 @@ class Summary:
                 f"asked-for and measured SNR differ by at most {max(self.snr_errors_db):.4f} dB "
                 f"({len(self.snr_errors_db)} examples with one noise)"
             )
-        if self.delays:
-            found = ", ".join(f"{delay} samples {count} times" for delay, count in self.delays.most_common(4))
-            lines.append(f"the denoiser's delay, removed: {found}")
+        for name, delays in sorted(self.delays.items()):
+            found = ", ".join(f"{delay} samples {count} times" for delay, count in delays.most_common(4))
+            whose = f"delay of {name}" if len(self.delays) > 1 else "denoiser's delay"
+            lines.append(f"the {whose}, removed: {found}")
         if self.n_unsure:
             lines.append(
                 f"{self.n_unsure} denoised files have a delay that could not be told; they are not in the manifest"

@@ -18,7 +18,10 @@ Band: what is removed in a bin is decided by the band that it belongs to; nothin
 
 Delay: a window and ``lookahead_frames`` more, 30 ms with the default sizes; the hop that a stream waits for is in it.
 
-Voices: with ``n_sources`` each has a filter of its own.  ``both_ways`` lets the recurrences over time look ahead, for
+Channels: with ``n_channels`` each voice is the sum of a filter of every channel, and begins as the first of them:
+behind a denoiser the first is what it left, the last what it was given (`resound.inference.repair`).
+
+Voices: with ``n_sources`` each has filters of its own.  ``both_ways`` lets the recurrences over time look ahead, for
 recordings: who speaks is often clear only later.
 
 What makes it fast: past the two convolutions there are a quarter as many bands; norms are those of batches, which are
@@ -63,8 +66,8 @@ class BandRNNConfig(NetworkConfig):
 
     @model_validator(mode="after")
     def _check(self) -> BandRNNConfig:
-        if self.n_channels != 1:
-            raise ValueError(f"n_channels must be 1, got {self.n_channels}")
+        if min(self.n_channels, self.n_sources) > 1:
+            raise ValueError(f"n_channels is {self.n_channels} and n_sources {self.n_sources}; one of them must be 1")
         if self.n_bands % 4:
             raise ValueError(f"n_bands must be a multiple of 4 (it is halved twice), got {self.n_bands}")
         if not self.kernel % 2:
@@ -88,7 +91,7 @@ class BandRNNConfig(NetworkConfig):
 
 
 class BandRNN(Network):
-    """Waveform ``(batch, 1, time)`` to ``(batch, source, time)``."""
+    """Waveform ``(batch, channel, time)`` to ``(batch, source, time)``."""
 
     config: BandRNNConfig
     window: Tensor
@@ -98,15 +101,16 @@ class BandRNN(Network):
         super().__init__(config)
         narrow, wide = config.channels
         kernel, n_seen = config.kernel, config.lookahead_frames + 2
-        self.enter = ConvNorm(3 * n_seen, narrow, kernel)
+        self.enter = ConvNorm(3 * n_seen * config.n_channels, narrow, kernel)
         self.down = ConvNorm(narrow, wide, kernel)
         self.place = nn.Parameter(torch.zeros(config.n_bands // 4, wide))  # what sets a band apart from others
         sizes = wide, self._time_hidden, config.band_hidden
         self.blocks = nn.ModuleList(Block(*sizes, both_ways=config.both_ways) for _ in range(config.n_blocks))
         self.up = UpNorm(wide, narrow)
-        self.leave = nn.ConvTranspose1d(narrow, 2 * config.filter_frames * config.n_sources, 4, 2, 1)
-        begins = torch.zeros(config.n_sources, config.filter_frames, 2)
-        begins[:, self._middle, 0] = 1 / config.n_sources  # near to the input: a filter of 1 in the frame itself
+        n_filters = config.n_sources * config.n_channels
+        self.leave = nn.ConvTranspose1d(narrow, 2 * config.filter_frames * n_filters, 4, 2, 1)
+        begins = torch.zeros(config.n_sources, config.n_channels, config.filter_frames, 2)
+        begins[:, 0, self._middle, 0] = 1 / config.n_sources  # near to the input: a filter of 1 in the frame itself
         self.leave.bias = nn.Parameter(begins.flatten())
         with torch.no_grad():
             self.leave.weight.mul_(0.1)
@@ -156,22 +160,22 @@ class BandRNN(Network):
         config, like = self.config, self.place
         n_freqs, n_past = config.hop + 1, config.lookahead_frames + 1
         return {
-            "samples": like.new_zeros(batch_size, 1, config.hop),
+            "samples": like.new_zeros(batch_size, config.n_channels, config.hop),
             "energy": like.new_zeros(batch_size, 2, dtype=torch.float32),
-            "spectra": like.new_zeros(batch_size, n_past, n_freqs, 2),
-            "features": like.new_zeros(batch_size, n_past, 3, config.n_bands),
+            "spectra": like.new_zeros(batch_size, config.n_channels, n_past, n_freqs, 2),
+            "features": like.new_zeros(batch_size, n_past, 3 * config.n_channels, config.n_bands),
             "hidden": like.new_zeros(config.n_blocks, batch_size, config.n_bands // 4, self._time_hidden),
             "carry": like.new_zeros(batch_size, config.n_sources, config.hop),
         }
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return as many samples ``(batch, 1, time)`` as came in, late by `latency_samples`, and the next state."""
+        """Return as many samples ``(batch, source, time)`` as came in, `latency_samples` late, and the next state."""
         self.check_frame(frame, self.config.hop)
         return self._run(frame, state)
 
     def flush(self, state: State) -> Tensor:
         """Return the last `latency_samples`."""
-        zeros = state["samples"].new_zeros(len(state["samples"]), 1, self.latency_samples)
+        zeros = state["samples"].new_zeros(*state["samples"].shape[:2], self.latency_samples)
         return self._run(zeros, state)[0]
 
     def _run(self, waveform: Tensor, state: State) -> tuple[Tensor, State]:
@@ -180,17 +184,21 @@ class BandRNN(Network):
         following: dict[str, Any] = dict.fromkeys(state)  # in the order of the state, which a graph goes by
         samples = torch.cat([state["samples"], waveform], dim=-1)
         following["samples"] = samples[..., -hop:]
-        spectra = stft(samples.squeeze(1), self.window, hop)
+        spectra = stft(samples.flatten(0, 1), self.window, hop).unflatten(0, samples.shape[:2])
         features, following["energy"] = self._features(spectra, state["energy"])
-        n_past, n_frames = self.config.lookahead_frames + 1, spectra.shape[1]
+        n_past, n_frames = self.config.lookahead_frames + 1, spectra.shape[2]
         features = torch.cat([state["features"], features], dim=1)
-        spectra = torch.cat([state["spectra"], spectra], dim=1)
-        following["features"], following["spectra"] = features[:, n_frames:], spectra[:, n_frames:]
+        spectra = torch.cat([state["spectra"], spectra], dim=2)
+        following["features"], following["spectra"] = features[:, n_frames:], spectra[:, :, n_frames:]
         seen = torch.cat([features[:, n_past - k : n_past - k + n_frames] for k in range(n_past + 1)], dim=2)
         taps, following["hidden"] = self._taps(seen, state["hidden"])
         first = n_past - self.config.lookahead_frames + self._middle  # the newest frame that the filter takes
-        heard = [spectra[:, None, first - k : first - k + n_frames] for k in range(taps.shape[3])]
-        parts = [product(taps[:, :, :, k], frames) for k, frames in enumerate(heard)]
+        heard = [spectra[:, :, first - k : first - k + n_frames] for k in range(self.config.filter_frames)]
+        parts = [
+            product(taps[:, :, channel, :, k], frames[:, None, channel])
+            for k, frames in enumerate(heard)
+            for channel in range(self.config.n_channels)
+        ]
         filtered = functools.reduce(torch.add, parts)  # (batch, source, frame, bin, 2)
         sound = istft(filtered.flatten(0, 1), self.window, hop, endless=True)  # and a hop more: the ends fade
         sound = sound.unflatten(0, filtered.shape[:2])
@@ -199,17 +207,21 @@ class BandRNN(Network):
         return carried[..., :-hop], following
 
     def _features(self, spectra: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
-        """Return magnitudes, real and imaginary parts of bands ``(batch, frame, 3, band)``, and the energy so far."""
+        """Return of each channel the magnitudes, real and imaginary parts of bands, and the energy so far.
+
+        ``(batch, frame, 3 · channel, band)`` of ``(batch, channel, frame, bin, 2)``.
+        """
         config = self.config
         power = spectra.square().sum(dim=-1)
         of_full_scale = 2 / self.window.square().sum() / (2 * config.hop)  # the mean square of the samples
-        level, energy = running_mean(power.sum(dim=-1) * of_full_scale, energy, self._decay)
-        scale = (level + POWER_FLOOR).rsqrt() / config.hop**0.5
-        power = power * scale.square().unsqueeze(-1)
+        level, energy = running_mean(power.sum(dim=-1).mean(dim=1) * of_full_scale, energy, self._decay)
+        scale = (level + POWER_FLOOR).rsqrt()[:, None, :, None] / config.hop**0.5
+        power = power * scale.square()
         compressed = (power + 1e-9) ** ((config.exponent - 1) / 2)
-        parts = spectra * (scale[..., None] * compressed)[..., None]
+        parts = spectra * (scale * compressed)[..., None]
         magnitude = (power * compressed.square()).clamp_min(1e-12).sqrt()
-        return torch.stack([magnitude, parts[..., 0], parts[..., 1]], dim=2) @ self.to_bands, energy
+        features = torch.stack([magnitude, parts[..., 0], parts[..., 1]], dim=2) @ self.to_bands
+        return features.flatten(1, 2).transpose(1, 2), energy
 
     @property
     def _decay(self) -> float:
@@ -217,7 +229,7 @@ class BandRNN(Network):
         return math.exp(-self.config.hop / self.config.sample_rate / self.config.level_seconds)
 
     def _taps(self, seen: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the filters ``(batch, source, frame, tap, bin, 2)`` and the state of the GRUs over time."""
+        """Return the filters ``(batch, source, channel, frame, tap, bin, 2)`` and the state of the GRUs over time."""
         n_batch, n_frames = seen.shape[:2]
         outer = self.enter(seen.flatten(0, 1))
         inner = self.down(outer)
@@ -228,8 +240,12 @@ class BandRNN(Network):
             kept.append(after)
         x = self.up(x.transpose(1, 2) + inner) + outer
         x = self.leave(x) @ self.to_bins
-        x = x.unflatten(1, (self.n_sources, -1, 2)).transpose(3, 4).unflatten(0, (n_batch, n_frames))
-        return x.transpose(1, 2), torch.stack(kept)
+        x = (
+            x.unflatten(1, (self.n_sources, self.config.n_channels, -1, 2))
+            .transpose(4, 5)
+            .unflatten(0, (n_batch, n_frames))
+        )
+        return x.permute(0, 2, 3, 1, 4, 5, 6), torch.stack(kept)
 
     @property
     def to_bins(self) -> Tensor:

@@ -196,7 +196,7 @@ def own_sound(recording: Recording, sample_rate: int, config: RunConfig) -> Soun
     """Return a recording as a sound, as `resound restore` and `resound separate` would give it to the network.
 
     A mono network gets stereo channel by channel.  More channels than two, or than the network has, are mixed to one.
-    One that wants a denoiser's output beside the recording gets it from the denoiser of its own material.
+    One that wants a denoiser's output beside the recording gets it from the first denoiser of its own material.
     """
     samples, network = recording.samples, config.network_config
     given = mono = samples.mean(axis=0, keepdims=True)
@@ -215,8 +215,8 @@ def own_sound(recording: Recording, sample_rate: int, config: RunConfig) -> Soun
 
 
 def denoised(mono: Audio, sample_rate: int, config: RunConfig) -> Audio:
-    """Return a recording ``(1, time)`` after the denoiser of a run's prepared sets; where it has none, as it is."""
-    settings = next((plan.denoiser for plan in config.prepared_plans), None)
+    """Return a recording ``(1, time)`` after the first denoiser of a run's prepared sets, if it has one."""
+    settings = next((plan.denoisers[0] for plan in config.prepared_plans), None)
     if settings is None:
         return mono
     furthest = settings.max_delay_seconds

@@ -19,15 +19,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from resound.config import validated
 from resound.errors import ConfigError, InputError
 from resound.mixing.cache import alone, default_folder
 from resound.mixing.config import PairsConfig, SeparationConfig, Settings, mixing_from
-from resound.mixing.denoisers import DenoiserConfig
+from resound.mixing.denoisers import denoisers_from
 from resound.mixing.identity import SOURCES, code_of, hash_of, recordings_of, settings_of
 from resound.mixing.plan import Plan
 from resound.mixing.prepare import Preparation
@@ -37,17 +37,13 @@ from resound.mixing.summary import Summary
 ALSO_DECIDE = ("classic", "inference")  # parts of this package that the denoiser may be made of
 
 
-def _named(written: Any) -> Any:
-    return {"with": written} if isinstance(written, str) else written
-
-
 class PreparedConfig(Settings):
     """How much, of what, through which denoiser."""
 
     n_examples: int = Field(2000, ge=1)
     validation_examples: int = Field(100, ge=2)
     mixing: dict[str, Any]
-    denoiser: Annotated[DenoiserConfig, BeforeValidator(_named)]
+    denoiser: Any  # as `resound.mixing.denoisers` reads it: one, or several in turn
     folder: Path | None = None  # None: resound/prepared in the user's cache folder
 
 
@@ -64,7 +60,10 @@ def plan_of(written: dict[str, Any], *, sample_rate: int, is_valid: bool, where:
     if is_valid:  # another seed too: where the material has no splits the two sets must not be the same
         mixing = mixing.model_copy(update={"split": "valid", "seed": mixing.seed + 1})
     n_examples = config.validation_examples if is_valid else config.n_examples
-    plan = Plan(mixing, Path(), config.denoiser, n_examples)
+    denoisers = denoisers_from(config.denoiser, f"{where}.denoiser")
+    if not denoisers:
+        raise ConfigError(f"{where}.denoiser: is missing; name one, such as 'denoiser: classic'")
+    plan = Plan(mixing, Path(), denoisers, n_examples)
     return replace(plan, folder=(config.folder or cache_folder()) / key_of(plan))
 
 
@@ -93,7 +92,7 @@ def prepare(plan: Plan, tell: Callable[[str], None], n_jobs: int = 1) -> None:
             return
         preparation = Preparation(plan)
         left = f", {preparation.n_recorded:,} of them are there already" if preparation.n_recorded else ""
-        through = f" through {plan.denoiser.with_}" if plan.denoiser else ""
+        through = f" through {', '.join(each.with_ for each in plan.denoisers)}"
         tell(f"prepares {plan.n_examples:,} examples ({plan.mixing.split}){through}, once{left}: {plan.folder}")
         failures = [outcome.error for outcome in preparation.run(n_jobs) if outcome.error]
         summary = preparation.finish()
@@ -113,7 +112,7 @@ def delays_in(summary: Summary) -> list[str]:
 
 def key_of(plan: Plan) -> str:
     """Return the name of a plan's folder."""
-    settings = {"mixing": settings_of(plan.mixing), "denoiser": settings_of(plan.denoiser) if plan.denoiser else None}
+    settings = {"mixing": settings_of(plan.mixing), "denoiser": plan.denoiser_settings}
     facts = {
         **plan.facts(),
         "n_examples": plan.n_examples,
