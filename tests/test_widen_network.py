@@ -40,7 +40,7 @@ def test_the_function_stays(widen, more):
     assert widen.difference(before, after) < 1e-5
 
 
-@pytest.mark.parametrize("more", [{}, {"n_sources": 2, "both_ways": True}])
+@pytest.mark.parametrize("more", [{}, {"both_ways": True, "time_hidden": 7}])
 def test_behind_a_denoiser_it_does_with_what_came_in_what_it_did(widen, more):
     before = network(**more).eval()
     after = widen.behind_a_denoiser(before)

@@ -208,7 +208,7 @@ def test_a_stream_that_keeps_no_channels_restores_no_recording(resound, tmp_path
     save_model(tmp_path / "model", build(name, **config))  # the denoised and the noisy sound in, one out
     made = export(tmp_path / "model", tmp_path / "x.onnx", is_verified=False)
     for n_channels, message in (
-        (2, "makes 1 channel of 2; to restore takes one that keeps"),
+        (2, "repairs what another model makes; use it with 'resound restore --model voice --then"),
         (1, "takes 2 channels, not 1"),
     ):
         recording = write_wav(tmp_path / "a.wav", hiss(8000, n_channels))
