@@ -207,10 +207,8 @@ def test_a_stream_that_keeps_no_channels_restores_no_recording(resound, tmp_path
     name, config = TINY["timbre"]
     save_model(tmp_path / "model", build(name, **config))  # the denoised and the noisy sound in, one out
     made = export(tmp_path / "model", tmp_path / "x.onnx", is_verified=False)
-    for n_channels, message in (
-        (2, "repairs what another model makes; use it with 'resound restore --model voice --then"),
-        (1, "takes 2 channels, not 1"),
-    ):
+    message = "repairs what another model makes; use it with 'resound restore --model voice --then"
+    for n_channels in (1, 2):
         recording = write_wav(tmp_path / "a.wav", hiss(8000, n_channels))
         ended = resound("restore", recording, "--model", made.path, "--overwrite")
         assert (ended.status, len(ended.stderr.splitlines())) == (1, 1)
