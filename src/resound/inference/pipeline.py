@@ -168,7 +168,7 @@ def restore(
     """Return the samples restored: ``(time,)`` or ``(channel, time)`` float32 or float64, same shape and type.
 
     Full scale is ±1, but nothing depends on level.  ``strength`` 0 changes nothing, 1 restores in full.  Samples that
-    are not finite count as 0.  ``then`` is a network that gives a voice back what the model took, and invents it.
+    are not finite count as 0.  ``then`` is a network that gives a voice back what the model is likely to have taken.
     Raises `ConfigError` for settings and shapes out of range, `ModelError` for an unknown model.
 
     >>> import numpy as np
