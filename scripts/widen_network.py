@@ -1,11 +1,13 @@
-"""Makes a wider BandRNN that does what a narrower one does, to go on training from (Net2WiderNet, arXiv 1511.05641).
+"""Makes a larger BandRNN that does what a smaller one does, to go on training from (Net2Net, arXiv 1511.05641).
 
     python scripts/widen_network.py voice wide --channels 32 48 --band-hidden 32
     resound train voice --corpus data.jsonl initial=wide "config.channels=[32,48]" config.band_hidden=32
+    python scripts/widen_network.py separate deeper --blocks 6
     python scripts/widen_network.py voice repairs --behind-a-denoiser --channels 32 64 --band-hidden 32
 
 Channels are copied, and what a layer makes of a channel is shared out among its copies in random parts that add up to
-it.  So the function stays as it was, and yet no two copies have the same gradient: they learn apart.
+it.  So the function stays as it was, and yet no two copies have the same gradient: they learn apart.  Blocks that
+are added come last, and add nothing yet: the norms that they end in begin with a weight of 0.
 
 ``--behind-a-denoiser`` makes one of two channels in: what it heard becomes the second, and of the first, which is what
 a denoiser left of it, nothing is taken yet.  The level that it divides by is that of both, so that its function is the
@@ -39,10 +41,11 @@ def main() -> None:
     parser.add_argument("--channels", type=int, nargs=2, metavar=("NARROW", "WIDE"))
     parser.add_argument("--time-hidden", type=int)
     parser.add_argument("--band-hidden", type=int)
+    parser.add_argument("--blocks", type=int, dest="n_blocks", help="how many in all")
     parser.add_argument("--behind-a-denoiser", action="store_true", help="give it a denoiser's output as well")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    asked = {name: getattr(arguments, name) for name in ("channels", "time_hidden", "band_hidden")}
+    asked = {name: getattr(arguments, name) for name in ("channels", "time_hidden", "band_hidden", "n_blocks")}
     sizes = {name: size for name, size in asked.items() if size is not None}
     try:
         network = resound.load(arguments.model)
@@ -61,7 +64,7 @@ def main() -> None:
 
 
 def widened(network: BandRNN, sizes: dict[str, object], generator: torch.Generator) -> BandRNN:
-    """Return a network of larger sizes with the same function.  Raises `ValueError` for one that is narrower."""
+    """Return a network of larger sizes with the same function.  Raises `ValueError` for one that is smaller."""
     config = network.config.model_dump()
     wider = build("band_rnn", **config | sizes)
     assert isinstance(wider, BandRNN)
@@ -73,8 +76,16 @@ def widened(network: BandRNN, sizes: dict[str, object], generator: torch.Generat
         for one in (network, wider)
     )  # fmt: skip
     copies = {name: copied(before[name], after[name], name, generator) for name in before}
-    state, rules = network.state_dict(), Rules(copies, generator)
-    wider.load_state_dict({name: rules.apply(name, weights) for name, weights in state.items()})
+    n_blocks = network.config.n_blocks
+    if wider.config.n_blocks < n_blocks:
+        raise ValueError(f"n_blocks is {n_blocks}, {wider.config.n_blocks} is less; give as many or more")
+    rules = Rules(copies, generator)
+    wider.load_state_dict(
+        wider.state_dict() | {name: rules.apply(name, weights) for name, weights in network.state_dict().items()}
+    )
+    for block in list(wider.blocks)[n_blocks:]:
+        for layer in (block.after_time, block.after_bands):
+            torch.nn.init.zeros_(layer.norm.weight)  # its bias is 0 to begin with
     return wider.train(network.training)
 
 

@@ -56,6 +56,20 @@ def test_behind_a_denoiser_it_does_with_what_came_in_what_it_did(widen, more):
         widen.behind_a_denoiser(after)
 
 
+def test_blocks_that_are_added_add_nothing_and_learn(widen):
+    before = network()
+    after = widen.widened(before, {**WIDER, "n_blocks": 4}, torch.Generator().manual_seed(3))
+    assert widen.difference(before, after) < 1e-5
+    optimiser = torch.optim.SGD(after.parameters(), lr=0.1)
+    for _ in range(2):  # the norms first, then what is before them
+        optimiser.zero_grad()
+        after.train()(0.1 * torch.randn(2, 1, 4000)).square().mean().backward()
+        optimiser.step()
+    assert all(bool((p.grad != 0).any()) for p in after.blocks[3].parameters())
+    with pytest.raises(ValueError, match="n_blocks is 2, 1 is less; give as many or more"):
+        widen.widened(before, {"n_blocks": 1}, torch.Generator())
+
+
 def test_copies_learn_apart(widen):
     after = widen.widened(network(), WIDER, torch.Generator().manual_seed(3))
     after.train()(0.1 * torch.randn(2, 1, 4000, generator=torch.Generator().manual_seed(1))).square().mean().backward()
