@@ -102,6 +102,19 @@ def test_a_chain_that_moves_the_target_is_refused_at_once(speech_corpus):
         Separation(settings(speech_corpus, chain=[{"any_order": [{"wow_flutter": {}}, {"hiss": {}}]}]))
 
 
+def test_sources_follow_what_adds_up_and_of_the_rest_it_is_told(speech_corpus):
+    narrow = [{"resample": {"rate_hz": 4000}, "target": "same"}, {"band_limit": {"low_hz": 300}, "target": "same"}]
+    narrow.append({"gain": {"gain_db": 3}, "target": "same"})
+    example = Separation(settings(speech_corpus, chain=narrow, peak=None)).example(0, 0)
+    wide = Separation(settings(speech_corpus, peak=None)).example(0, 0)
+    np.testing.assert_allclose(example.degraded[0], example.clean.sum(axis=0), atol=1e-5)
+    above = [np.abs(np.fft.rfft(each.clean))[:, 8 * each.clean.shape[1] // 24 :] for each in (example, wide)]
+    assert np.square(above[0]).sum() < 1e-3 * np.square(above[1]).sum()
+    for step in ("clip", "hiss"):
+        with pytest.raises(ConfigError, match=f"chain: {step} of target 'same': what it makes of a mixture is not"):
+            Separation(settings(speech_corpus, chain=[{step: {}, "target": "same"}]))
+
+
 def test_a_source_chain_goes_over_each_speaker_and_sources_have_passed_it(speech_corpus):
     clipped = [{"clip": {"shape": "hard", "percent": 10}}]
     examples = Separation(settings(speech_corpus, source_chain=clipped, peak=None))

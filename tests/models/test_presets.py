@@ -20,7 +20,7 @@ PUBLISHED = {
     "timbre": 181_324,
     "voice": 73_358,
     "film": 73_358,
-    "separate": 1_049_916,
+    "separate": 3_436_876,
 }
 
 

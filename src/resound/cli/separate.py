@@ -58,7 +58,7 @@ def command(
     from resound.inference.separate_file import Excerpt, plan_voices, separate_file
     from resound.inference.separation import open_separator
 
-    separator = open_separator(model)
+    separator = open_separator(model, n_threads=0)  # one recording after the other, each on all cores
     if "torch" in separator.packages:
         from resound.checkpoint import use_all_cores
 

@@ -69,6 +69,7 @@ class BandLimit(Degradation):
     """A band that ends early; not on the target, which keeps its own."""
 
     apply: ClassVar = staticmethod(limit_band)
+    adds_up: ClassVar = True
     low_hz: Annotated[Spread, within(0, 20000)] = Field(
         spread(0), description="where the bass is 3 dB down; 0: no limit"
     )

@@ -41,6 +41,8 @@ class Degradation(BaseModel):
     # What the clean target of a training pair becomes where the degraded one was made by `apply`: None leaves it as it
     # is; what moves samples in time must move the target with them.
     apply_to_target: ClassVar[Callable[..., Audio] | None] = None
+    # Whether `apply` to a sum is the sum of what it makes of the parts: then each voice of a mixture can follow it.
+    adds_up: ClassVar[bool] = False
     # Whether `apply` needs random numbers: then `draw` adds a "seed" to the parameters.
     seeded: ClassVar[bool] = False
 

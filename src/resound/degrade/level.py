@@ -52,6 +52,7 @@ class Gain(Degradation):
 
     apply: ClassVar = staticmethod(change_gain)
     apply_to_target: ClassVar = staticmethod(change_gain)
+    adds_up: ClassVar = True
     gain_db: Annotated[Spread, within(-120, 120)] = Field(spread(-12, 6), description="louder by as much")
 
 
@@ -63,6 +64,7 @@ class Polarity(Degradation):
 
     apply: ClassVar = staticmethod(flip_polarity)
     apply_to_target: ClassVar = staticmethod(flip_polarity)
+    adds_up: ClassVar = True
 
 
 class Dc(Degradation):

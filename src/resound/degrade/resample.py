@@ -32,6 +32,7 @@ class Resample(Degradation):
     """A lower sample rate, as files and lines have it; not on the target, which keeps its band."""
 
     apply: ClassVar = staticmethod(pass_through_rate)
+    adds_up: ClassVar = True
     rate_hz: Annotated[Spread, within(2000, 384_000)] = Field(
         spread(8000, 16000, 22050, 32000, form="one_of"), description="of the file; what is no lower changes nothing"
     )

@@ -101,6 +101,7 @@ class RollOff(Degradation):
     """
 
     apply: ClassVar = staticmethod(roll_off)
+    adds_up: ClassVar = True
     curve: CurveName = Field("academy", description="by name, or from the points")
     points: tuple[tuple[float, float], ...] = Field((), description='[[hz, db], ...] for the curve "points"')
     amount: Annotated[Spread, within(0, 4)] = Field(spread(1), description="times the gains in dB")

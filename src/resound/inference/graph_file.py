@@ -68,8 +68,11 @@ def frame_of(sample_rate: int, hop: int) -> int:
 class GraphFile:
     """A file that onnxruntime has opened."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the graph.  Raises `ModelError` if it is missing, damaged, or cannot be run."""
+    def __init__(self, path: Path, n_threads: int = 1) -> None:
+        """Open the graph.  Raises `ModelError` if it is missing, damaged, or cannot be run.
+
+        One thread is best where files are what runs in parallel (``--jobs``); 0: as many as there are cores.
+        """
         import onnxruntime
 
         if not os.path.isfile(path):
@@ -77,7 +80,7 @@ class GraphFile:
             hint = f" {path.stem!r} for the network that ships, or" if ships else ""
             raise ModelError(f"{path}: no such model file; give{hint} the path of an .onnx file")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # files are what runs in parallel, see --jobs
+        options.intra_op_num_threads = n_threads
         options.log_severity_level = 4
         self.path = path
         try:

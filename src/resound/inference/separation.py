@@ -63,7 +63,7 @@ def separate(
 
     >>> voices = separate(samples, 16000)                                                 # doctest: +SKIP
     """
-    wide, separator = checked_samples(samples, sample_rate), open_separator(model)
+    wide, separator = checked_samples(samples, sample_rate), open_separator(model, n_threads=0)
     shape = (separator.n_sources, *np.shape(samples))
     if not wide.size:
         return np.zeros(shape, np.asarray(samples).dtype)
@@ -123,17 +123,17 @@ def envelope(voices: NDArray, sample_rate: int) -> NDArray:
     return level / np.maximum(np.linalg.norm(level, axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
 
-def open_separator(model: str | os.PathLike[str] = SEPARATES) -> NetworkSeparator:
+def open_separator(model: str | os.PathLike[str] = SEPARATES, *, n_threads: int = 1) -> NetworkSeparator:
     """Return what separates: ``separate``, which ships, an ``.onnx``, or a network's folder, which needs torch.
 
-    Raises `ModelError`.
+    ``n_threads`` is what onnxruntime uses; 0: all cores, for one recording at a time.  Raises `ModelError`.
     """
     if not isinstance(model, str | os.PathLike):
         raise ModelError(f"{one_line(model)}: is no model; give {SEPARATES}, or a path")
     word = os.fspath(model)
     if word == "classic" or (word in (*RESTORING, REPAIRS) and is_shipped(word)):
         raise ModelError(f"{word}: gives one source; use it with 'resound restore', or give one that separates")
-    return NetworkSeparator(open_network(word, (SEPARATES,)), word)
+    return NetworkSeparator(open_network(word, (SEPARATES,), n_threads), word)
 
 
 @dataclass

@@ -15,15 +15,16 @@ from resound.shipped import file_of, is_shipped
 WholeNetwork = LoadedNetwork | OnnxNetwork
 
 
-def open_network(word: str, names: tuple[str, ...] = ()) -> WholeNetwork:
+def open_network(word: str, names: tuple[str, ...] = (), n_threads: int = 1) -> WholeNetwork:
     """Return the network of a name that ships, of an ``.onnx``, or of a folder or a training's run, which need torch.
 
-    ``names`` are those that a caller offers.  Raises `ModelError`.
+    ``names`` are those that a caller offers, ``n_threads`` what onnxruntime uses (0: all cores); torch has its own.
+    Raises `ModelError`.
     """
     if is_shipped(word):
-        return OnnxNetwork(GraphFile(file_of(word)))
+        return OnnxNetwork(GraphFile(file_of(word), n_threads))
     if word.lower().endswith(".onnx"):
-        file = GraphFile(Path(word))
+        file = GraphFile(Path(word), n_threads)
         if file.is_streaming:
             raise ModelError(f"{word}: is a streaming form; export it with --offline, or give the folder")
         return OnnxNetwork(file)

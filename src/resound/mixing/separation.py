@@ -41,7 +41,7 @@ class Separation:
         self._chain, self._source_chain = (
             with_split(chain, config.split) if chain else None for chain in (config.chain, config.source_chain)
         )
-        _refuse_moving(self._chain.steps if self._chain else ())
+        _refuse_what_sources_cannot_follow(self._chain.steps if self._chain else ())
         for chain in filter(None, (self._chain, self._source_chain)):
             open_banks(chain)
         fastest = config.speed_percent.ends[1] / 100
@@ -83,8 +83,8 @@ class Separation:
         scaled = [np.float32(10 ** (gain / 20)) * audio for gain, (audio, _) in zip(gains_db, spoken, strict=True)]
         silent = [np.zeros_like(scaled[0])] * (len(cast) - len(heard))
         sources = np.concatenate(scaled + silent)
-        degraded, drawn = self._degrade(sources.sum(axis=0, keepdims=True), rng)
-        sides, done = finish(Sides(degraded, sources), config, augmentations, rng)
+        sides, drawn = self._degrade(sources, rng)
+        sides, done = finish(sides, config, augmentations, rng)
         places = [place | {"gain_db": gain} for gain, (_, place) in zip(gains_db, spoken, strict=True)]
         bandwidths_hz = [self._pool.bandwidth_hz(recording, measure=config.measure_bandwidth) for recording, _ in heard]
         return Example(
@@ -139,12 +139,15 @@ class Separation:
             gains = [level_dbfs - 10 * np.log10(power) for level_dbfs, power in of_them]
         return [float(f"{gain:.6g}") for gain in gains]
 
-    def _degrade(self, mixture: Audio, rng: np.random.Generator) -> tuple[Audio, Drawn]:
-        """Return the mixture after the chain, if there is one, and what was drawn."""
+    def _degrade(self, sources: Audio, rng: np.random.Generator) -> tuple[Sides, Drawn]:
+        """Return the mixture after the chain, if there is one, the sources as they are in it, and what was drawn."""
+        mixture = sources.sum(axis=0, keepdims=True)
         if self._chain is None:
-            return mixture, []
+            return Sides(mixture, sources), []
         drawn = self._chain.draw(rng)
-        return apply_chain(mixture, self.sample_rate, drawn), drawn
+        followed = [line for line in drawn if line.get("target") == "same"]
+        degraded = apply_chain(mixture, self.sample_rate, drawn)
+        return Sides(degraded, apply_chain(sources, self.sample_rate, followed)), drawn
 
     def files(self) -> list[Path]:
         """Return the recordings of speech."""
@@ -163,11 +166,18 @@ class Separation:
         }
 
 
-def _refuse_moving(steps: Sequence[Step]) -> None:
-    """Raise `ConfigError` for a degradation that changes what is asked for: a mixture's sources cannot follow it."""
+def _refuse_what_sources_cannot_follow(steps: Sequence[Step]) -> None:
+    """Raise `ConfigError` for a step that is to change a mixture's sources too, and does not add up."""
     for step in steps:
-        _refuse_moving(step.parts)
-        if step.degradation is not None and step.degradation.apply_to_target is not None:
+        _refuse_what_sources_cannot_follow(step.parts)
+        if step.degradation is None:
+            continue
+        if step.target == "same" and not step.degradation.adds_up:
+            raise ConfigError(
+                f"chain: {step.name} of target 'same': what it makes of a mixture is not what it makes of each source; "
+                "leave target out, or put it into source_chain"
+            )
+        if step.target != "same" and step.degradation.apply_to_target is not None:
             raise ConfigError(
                 f"chain: {step.name} changes the target too, which sources cannot follow once they are mixed; "
                 "leave it out"
