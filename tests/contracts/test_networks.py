@@ -65,6 +65,7 @@ TINY: dict[str, tuple[str, dict]] = {
     "two_stage_unet as published": ("two_stage_unet", {**UNET, "depth": 1, "num_tfc": 2, "pad_start": False}),
     "tf_gridnet": ("tf_gridnet", GRIDNET),
     "tf_gridnet neighbours": ("tf_gridnet", {**GRIDNET, "unfold": 2, "unfold_hop": 2, "n_channels": 2}),
+    "tf_gridnet filters": ("tf_gridnet", {**GRIDNET, "n_channels": 2, "filters": True}),
     "tf_gridnet blocks again": ("tf_gridnet", {**GRIDNET, "unfold": 1, "n_sources": 1, "checkpoint_blocks": True}),
 }
 STREAMING = [name for name, (model, config) in TINY.items() if build(model, **config).is_causal]

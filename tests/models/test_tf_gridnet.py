@@ -112,6 +112,17 @@ def test_the_level_goes_through():
         torch.testing.assert_close(network(0.01 * x), 0.01 * network(x), atol=1e-8, rtol=1e-4)
 
 
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_filters_begin_as_each_voice_s_share_of_the_first_channel(n_channels):
+    network = tiny(n_sources=2, n_channels=n_channels, filters=True)
+    sound = hiss(1, n_channels, 2000)
+    shares = sound[:, :1].expand(-1, 2, -1) / 2
+    near = network(sound)
+    torch.nn.init.zeros_(network.exit.weight)
+    assert (near - shares).norm() < 0.3 * shares.norm()
+    torch.testing.assert_close(network(sound), shares, atol=1e-6, rtol=1e-5)
+
+
 def test_blocks_run_again_give_the_same_gradients():
     x = hiss(1, 1, 500)
     gradients = []

@@ -39,7 +39,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resound.models.layers import istft, stft
+from resound.models.layers import istft, product, stft
 from resound.models.network import Network, NetworkConfig, State
 
 POWER_FLOOR = 1e-12  # of full scale: -120 dBFS
@@ -357,8 +357,3 @@ def _counted(values: Tensor) -> Tensor:
     """Count the values along the last axis, in their own type: in ONNX a power of whole numbers is whole."""
     return torch.arange(values.shape[-1], device=values.device).to(values.dtype)
 
-
-def product(left: Tensor, right: Tensor) -> Tensor:
-    """Return the product of complex numbers whose parts are the last axis."""
-    (a, b), (c, d) = left.unbind(dim=-1), right.unbind(dim=-1)
-    return torch.stack([a * c - b * d, a * d + b * c], dim=-1)

@@ -72,6 +72,12 @@ def istft(spectrum: Tensor, window: Tensor, hop: int, *, endless: bool = False) 
     return sound / overlap_add(power.expand(frames.shape[-2], n_fft), hop).clamp_min(1e-11)
 
 
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Return the product of complex numbers whose parts are the last axis."""
+    (a, b), (c, d) = left.unbind(dim=-1), right.unbind(dim=-1)
+    return torch.stack([a * c - b * d, a * d + b * c], dim=-1)
+
+
 def overlap_add(frames: Tensor, hop: int) -> Tensor:
     """Return ``(..., time)`` of ``(..., frame, n)``, each a hop after the one before, added up.
 

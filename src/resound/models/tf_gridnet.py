@@ -7,6 +7,9 @@
             along time:      x + deconv(BLSTM(unfold(norm(x))))        each frequency by itself
             attention:       x + norm(PReLU(1×1(heads)))               each frame looks at all frames
 
+With ``filters`` (ours) the last layer gives complex filters of the spectrum of the first channel, where the paper has
+the voices' spectra.  They begin as each voice's share of the mixture.
+
 It is the second version, as in ESPnet.  Parameters: 8,239,810 at D 48, B 6, I 4, J 1, H 192 and n_fft 256, two sources.
 
 Where it differs from ESPnet: digital silence gives silence (there: no numbers), and a waveform shorter than half a
@@ -32,7 +35,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from resound.models.kernels.when import is_traced
-from resound.models.layers import istft, level_of, stft
+from resound.models.layers import istft, level_of, product, stft
 from resound.models.network import Network, NetworkConfig
 
 CACHED_STEPS = 8192  # rows × steps of an LSTM that go through it together without gradients
@@ -59,6 +62,7 @@ class TFGridNetConfig(NetworkConfig):
     n_heads: int = Field(4, ge=1)  # L
     qk_size: int = Field(512, ge=1)  # of a query, about: E is this divided by the number of frequencies, rounded up
     eps: float = Field(1e-5, gt=0)
+    filters: bool = False  # of each bin, where the paper has spectra
     checkpoint_blocks: bool = False  # gradients with less memory and a third more time: blocks are run again
 
     @property
@@ -100,6 +104,10 @@ class TFGridNet(Network):
         self.norm = nn.GroupNorm(1, config.embedding, eps=config.eps)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_blocks))
         self.exit = nn.Conv2d(config.embedding, 2 * config.n_sources, 3, padding=1)  # real and imaginary of each source
+        if config.filters:  # near to the input, and so that voices are told apart soon
+            with torch.no_grad():
+                self.exit.weight.mul_(0.1)
+                self.exit.bias.copy_(torch.tensor([1 / config.n_sources, 0.0]).repeat(config.n_sources))
         self.register_buffer("window", WINDOWS[config.window](config.n_fft), persistent=False)
 
     @property
@@ -116,8 +124,8 @@ class TFGridNet(Network):
         """Return ``(batch, source, time)``."""
         config, n_samples = self.config, waveform.shape[-1]
         scale = level_of(waveform, (1, 2)).clamp_min(1e-8)
-        x = self._spectrum(waveform / scale)
-        x = _norm_of_all(self.norm, self.entry(x))
+        spectrum = self._spectrum(waveform / scale)
+        x = _norm_of_all(self.norm, self.entry(spectrum))
         x = x.permute(0, 2, 3, 1)  # (batch, frame, freq, D), as it lies in memory
         for block in self.blocks:
             if config.checkpoint_blocks and torch.is_grad_enabled():
@@ -125,7 +133,11 @@ class TFGridNet(Network):
             else:
                 x = block(x)
         x = self.exit(x.permute(0, 3, 1, 2)).unflatten(1, (config.n_sources, 2))
-        sound = istft(x.permute(0, 1, 3, 4, 2), self.window, config.hop)
+        x = x.permute(0, 1, 3, 4, 2)
+        if config.filters:
+            first = spectrum[:, :: config.n_channels]  # (batch, real and imaginary, frame, freq)
+            x = product(x, first.permute(0, 2, 3, 1)[:, None])
+        sound = istft(x, self.window, config.hop)
         half = config.n_fft // 2
         return sound[..., half : half + n_samples] * scale
 
