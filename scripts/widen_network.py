@@ -66,7 +66,9 @@ def main() -> None:
 def widened(network: BandRNN, sizes: dict[str, object], generator: torch.Generator) -> BandRNN:
     """Return a network of larger sizes with the same function.  Raises `ValueError` for one that is smaller."""
     config = network.config.model_dump()
-    wider = build("band_rnn", **config | sizes)
+    with torch.random.fork_rng(devices=[]):  # blocks that are added begin with random weights
+        torch.manual_seed(generator.initial_seed())
+        wider = build("band_rnn", **config | sizes)
     assert isinstance(wider, BandRNN)
     before, after = (
         {

@@ -60,6 +60,8 @@ def test_blocks_that_are_added_add_nothing_and_learn(widen):
     before = network()
     after = widen.widened(before, {**WIDER, "n_blocks": 4}, torch.Generator().manual_seed(3))
     assert widen.difference(before, after) < 1e-5
+    again = widen.widened(before, {**WIDER, "n_blocks": 4}, torch.Generator().manual_seed(3)).state_dict()
+    assert all(torch.equal(weights, again[name]) for name, weights in after.state_dict().items())
     optimiser = torch.optim.SGD(after.parameters(), lr=0.1)
     for _ in range(2):  # the norms first, then what is before them
         optimiser.zero_grad()

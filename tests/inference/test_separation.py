@@ -6,7 +6,8 @@ import pytest
 from inference.test_onnx import write_graph
 from resound.dsp.resampling import resample
 from resound.errors import ModelError
-from resound.inference.separation import SeparationReport, separate, separate_blocks
+from resound.inference.graph_file import GraphFile
+from resound.inference.separation import SeparationReport, open_separator, separate, separate_blocks
 from signals import speech_like
 
 RATE = 8000
@@ -195,3 +196,25 @@ def test_silence_stays_silent():
 
     silence = np.zeros((2, 3 * RATE))
     assert not separated(silence, Silent(silence)).any()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_onnxruntime_gets_as_many_threads_as_asked(n_threads, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "resound.inference.whole_network.GraphFile",
+        lambda path, n_threads: asked.append(GraphFile(path, n_threads)) or asked[-1],
+    )
+    open_separator(n_threads=n_threads)
+    assert asked[0].session.get_session_options().intra_op_num_threads == n_threads
+
+
+def test_one_recording_is_separated_on_all_cores(monkeypatch):
+    asked = []
+    monkeypatch.setattr("resound.inference.separation.n_cores", lambda: 3)
+    monkeypatch.setattr(
+        "resound.inference.whole_network.GraphFile",
+        lambda path, n_threads: asked.append(n_threads) or GraphFile(path, 1),
+    )
+    separate(np.zeros(1600), 16000)
+    assert asked == [3]

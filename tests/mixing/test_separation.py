@@ -110,9 +110,16 @@ def test_sources_follow_what_adds_up_and_of_the_rest_it_is_told(speech_corpus):
     np.testing.assert_allclose(example.degraded[0], example.clean.sum(axis=0), atol=1e-5)
     above = [np.abs(np.fft.rfft(each.clean))[:, 8 * each.clean.shape[1] // 24 :] for each in (example, wide)]
     assert np.square(above[0]).sum() < 1e-3 * np.square(above[1]).sum()
-    for step in ("clip", "hiss"):
-        with pytest.raises(ConfigError, match=f"chain: {step} of target 'same': what it makes of a mixture is not"):
+    for step, advice in (("clip", "leave target out, or put"), ("wow_flutter", "put")):
+        told = (
+            f"chain: {step} changes the target too, which sources cannot follow once they are mixed; {advice} it into"
+        )
+        with pytest.raises(ConfigError, match=told):
             Separation(settings(speech_corpus, chain=[{step: {}, "target": "same"}]))
+    with pytest.raises(ConfigError, match="chain: gain changes the target too; write 'target: same' beside it"):
+        Separation(settings(speech_corpus, chain=[{"gain": {}}]))
+    louder = Separation(settings(speech_corpus, chain=[{"gain": {"gain_db": 3}, "target": "clean"}], peak=None))
+    assert np.abs(louder.example(0, 0).clean).max() == np.abs(wide.clean).max()
 
 
 def test_a_source_chain_goes_over_each_speaker_and_sources_have_passed_it(speech_corpus):

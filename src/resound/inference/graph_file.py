@@ -71,7 +71,7 @@ class GraphFile:
     def __init__(self, path: Path, n_threads: int = 1) -> None:
         """Open the graph.  Raises `ModelError` if it is missing, damaged, or cannot be run.
 
-        One thread is best where files are what runs in parallel (``--jobs``); 0: as many as there are cores.
+        One thread is best where files are what runs in parallel (``--jobs``).
         """
         import onnxruntime
 
@@ -81,6 +81,8 @@ class GraphFile:
             raise ModelError(f"{path}: no such model file; give{hint} the path of an .onnx file")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = n_threads
+        if n_threads > 1:  # those that wait sleep: spinning ones take the time of whatever else runs
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
         self.path = path
         try:

@@ -63,13 +63,18 @@ def separate(
 
     >>> voices = separate(samples, 16000)                                                 # doctest: +SKIP
     """
-    wide, separator = checked_samples(samples, sample_rate), open_separator(model, n_threads=0)
+    wide, separator = checked_samples(samples, sample_rate), open_separator(model, n_threads=n_cores())
     shape = (separator.n_sources, *np.shape(samples))
     if not wide.size:
         return np.zeros(shape, np.asarray(samples).dtype)
     blocks = separate_blocks([wide], separator, sample_rate=int(sample_rate), check=report is not None, report=report)
     parts = [voices for _, voices in blocks]
     return np.concatenate(parts, axis=-1).reshape(shape).astype(np.asarray(samples).dtype)
+
+
+def n_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Separator(Protocol):
@@ -126,7 +131,7 @@ def envelope(voices: NDArray, sample_rate: int) -> NDArray:
 def open_separator(model: str | os.PathLike[str] = SEPARATES, *, n_threads: int = 1) -> NetworkSeparator:
     """Return what separates: ``separate``, which ships, an ``.onnx``, or a network's folder, which needs torch.
 
-    ``n_threads`` is what onnxruntime uses; 0: all cores, for one recording at a time.  Raises `ModelError`.
+    ``n_threads`` is what onnxruntime uses: `n_cores` where one recording is separated at a time.  Raises `ModelError`.
     """
     if not isinstance(model, str | os.PathLike):
         raise ModelError(f"{one_line(model)}: is no model; give {SEPARATES}, or a path")

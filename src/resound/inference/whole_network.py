@@ -18,7 +18,7 @@ WholeNetwork = LoadedNetwork | OnnxNetwork
 def open_network(word: str, names: tuple[str, ...] = (), n_threads: int = 1) -> WholeNetwork:
     """Return the network of a name that ships, of an ``.onnx``, or of a folder or a training's run, which need torch.
 
-    ``names`` are those that a caller offers, ``n_threads`` what onnxruntime uses (0: all cores); torch has its own.
+    ``names`` are those that a caller offers, ``n_threads`` what onnxruntime uses; torch has its own.
     Raises `ModelError`.
     """
     if is_shipped(word):

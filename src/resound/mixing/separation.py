@@ -172,15 +172,14 @@ def _refuse_what_sources_cannot_follow(steps: Sequence[Step]) -> None:
         _refuse_what_sources_cannot_follow(step.parts)
         if step.degradation is None:
             continue
-        if step.target == "same" and not step.degradation.adds_up:
-            raise ConfigError(
-                f"chain: {step.name} of target 'same': what it makes of a mixture is not what it makes of each source; "
-                "leave target out, or put it into source_chain"
-            )
-        if step.target != "same" and step.degradation.apply_to_target is not None:
+        moves = step.degradation.apply_to_target is not None
+        if step.degradation.adds_up:
+            if moves and step.target == "auto":
+                raise ConfigError(f"chain: {step.name} changes the target too; write 'target: same' beside it")
+        elif step.target == "same" or (moves and step.target == "auto"):
             raise ConfigError(
                 f"chain: {step.name} changes the target too, which sources cannot follow once they are mixed; "
-                "leave it out"
+                + ("put it into source_chain" if moves else "leave target out, or put it into source_chain")
             )
 
 

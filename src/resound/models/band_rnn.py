@@ -356,4 +356,3 @@ def weighted_sums(values: Tensor, decay: float) -> Tensor:
 def _counted(values: Tensor) -> Tensor:
     """Count the values along the last axis, in their own type: in ONNX a power of whole numbers is whole."""
     return torch.arange(values.shape[-1], device=values.device).to(values.dtype)
-

@@ -105,9 +105,9 @@ class TFGridNet(Network):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_blocks))
         self.exit = nn.Conv2d(config.embedding, 2 * config.n_sources, 3, padding=1)  # real and imaginary of each source
         if config.filters:  # near to the input, and so that voices are told apart soon
+            self.exit.bias = nn.Parameter(torch.tensor([1 / config.n_sources, 0.0]).repeat(config.n_sources))
             with torch.no_grad():
                 self.exit.weight.mul_(0.1)
-                self.exit.bias.copy_(torch.tensor([1 / config.n_sources, 0.0]).repeat(config.n_sources))
         self.register_buffer("window", WINDOWS[config.window](config.n_fft), persistent=False)
 
     @property
