@@ -54,9 +54,9 @@ def test_the_preset_learns_where_there_are_no_rooms_and_no_noise(corpora, tmp_pa
     speech = tmp_path / "speech.jsonl"
     speech.write_text("\n".join(lines) + "\n")
     data = load_run_config("separate", corpora=[speech]).mixing
-    assert (data.alone, data.chain, data.source_chain) == (0.08, None, None)
+    assert (data.alone, [step.name for step in data.chain.steps], data.source_chain) == (0.08, ["resample"], None)
     both = load_run_config("separate", corpora=corpora).mixing
-    assert both.chain is not None and both.source_chain is None  # noise, and no rooms
+    assert [step.name for step in both.chain.steps] == ["noise", "resample"] and both.source_chain is None  # no rooms
 
 
 def test_the_mean_of_weights_keeps_the_mean_of_what_norms_measured():
