@@ -116,6 +116,8 @@ def test_sources_follow_what_adds_up_and_of_the_rest_it_is_told(speech_corpus):
         )
         with pytest.raises(ConfigError, match=told):
             Separation(settings(speech_corpus, chain=[{step: {}, "target": "same"}]))
+    with pytest.raises(ConfigError, match="chain: wow_flutter changes the target too"):
+        Separation(settings(speech_corpus, chain=[{"wow_flutter": {}, "target": "clean"}]))
     with pytest.raises(ConfigError, match="chain: gain changes the target too; write 'target: same' beside it"):
         Separation(settings(speech_corpus, chain=[{"gain": {}}]))
     louder = Separation(settings(speech_corpus, chain=[{"gain": {"gain_db": 3}, "target": "clean"}], peak=None))

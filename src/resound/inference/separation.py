@@ -38,6 +38,7 @@ from resound.inference.offline import (
     cross_fade,
 )
 from resound.inference.whole_network import WholeNetwork, open_network
+from resound.inference.workers import n_cores
 from resound.shipped import REPAIRS, RESTORING, SEPARATES, is_shipped
 
 Voices = NDArray[np.float64]  # (voice, channel, time)
@@ -70,11 +71,6 @@ def separate(
     blocks = separate_blocks([wide], separator, sample_rate=int(sample_rate), check=report is not None, report=report)
     parts = [voices for _, voices in blocks]
     return np.concatenate(parts, axis=-1).reshape(shape).astype(np.asarray(samples).dtype)
-
-
-def n_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Separator(Protocol):

@@ -63,11 +63,16 @@ def map_in_order(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+def n_cores() -> int:
+    """Return how many cores this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def count_of_jobs(asked: int) -> int:
     """Return how many processes to use: one per core where 0 is asked for.  Raises `ConfigError`."""
     if asked < 0:
         raise ConfigError(f"jobs is {asked}; give 1 or more, or 0 for one per core")
-    return asked or os.cpu_count() or 1
+    return asked or n_cores()
 
 
 def start_tracker() -> None:

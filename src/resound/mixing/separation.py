@@ -176,7 +176,7 @@ def _refuse_what_sources_cannot_follow(steps: Sequence[Step]) -> None:
         if step.degradation.adds_up:
             if moves and step.target == "auto":
                 raise ConfigError(f"chain: {step.name} changes the target too; write 'target: same' beside it")
-        elif step.target == "same" or (moves and step.target == "auto"):
+        elif step.target == "same" or moves:  # of what moves samples, clean sources would be late or early
             raise ConfigError(
                 f"chain: {step.name} changes the target too, which sources cannot follow once they are mixed; "
                 + ("put it into source_chain" if moves else "leave target out, or put it into source_chain")
