@@ -630,12 +630,15 @@ def test_json_tells_every_outcome(here, resound):
 
 # Ending early
 
+# So long that no worker is done before all have begun, on a busy machine too.
+LONG_SAMPLES = 48000 * 60 * 4
+
 
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_no_half_file(here, jobs, number):
     for index in range(jobs):
-        write_wav(here / f"{index}.wav", rate=48000, n_samples=48000 * 60)
+        write_wav(here / f"{index}.wav", rate=48000, n_samples=LONG_SAMPLES)
     before = files_below(here)
     running = subprocess.Popen(
         command("restore", *sorted(before), "--jobs", jobs, "--removed", "noise"),
@@ -664,7 +667,7 @@ def test_an_interrupt_while_workers_start_is_one_line_too(here):
 
 def test_a_killed_worker_is_told_for_each_recording_it_took_along(here):
     for index in range(2):
-        write_wav(here / f"{index}.wav", rate=48000, n_samples=48000 * 60)
+        write_wav(here / f"{index}.wav", rate=48000, n_samples=LONG_SAMPLES)
     running = subprocess.Popen(
         command("restore", "0.wav", "1.wav", "--jobs", 2), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -686,7 +689,7 @@ def test_a_killed_worker_is_told_for_each_recording_it_took_along(here):
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_workers_whose_parent_is_killed_tidy_up_and_end(here):
     for index in range(2):
-        write_wav(here / f"{index}.wav", rate=48000, n_samples=48000 * 60)
+        write_wav(here / f"{index}.wav", rate=48000, n_samples=LONG_SAMPLES)
     running = subprocess.Popen(command("restore", "0.wav", "1.wav", "--jobs", 2))
     wait_for(lambda: len(list(here.glob(".*.partial.wav"))) >= 2, running)
     workers = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
@@ -782,7 +785,7 @@ def test_companions_of_recordings_that_differ_only_in_suffix_stay_apart(here, re
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminal hangs up here")
 def test_a_closing_terminal_leaves_one_line_and_nothing_half_written(here):
     for index in range(2):
-        write_wav(here / f"{index}.wav", rate=48000, n_samples=48000 * 60)
+        write_wav(here / f"{index}.wav", rate=48000, n_samples=LONG_SAMPLES)
     running = subprocess.Popen(
         command("restore", "0.wav", "1.wav", "--jobs", 2),
         stderr=subprocess.PIPE,
