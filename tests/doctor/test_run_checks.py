@@ -290,3 +290,13 @@ def test_the_case_of_the_film_that_was_muted():
     told = found(silent(-10.0, 0.998))
     assert told["RUN03"].severity == "error"
     assert "10% of the target's energy" in told["RUN03"].message and "0.998" in told["RUN03"].message
+
+
+def test_a_network_that_only_equalises_is_told_so():
+    run = healthy(gain_db=3.4)
+    told = found(
+        replace(run, baselines={**run.baselines, "fixed_filter": run.baselines["classic"] | {"si_sdr_i": 3.0}})
+    )
+    assert told["RUN07"].severity == "warning" and "a filter that never changes 3.00 dB" in told["RUN07"].message
+    assert "the same at all times" in told["RUN07"].remedy
+    assert "RUN07" not in found(run)

@@ -10,6 +10,7 @@ import pytest
 from resound.errors import ConfigError
 from resound.judging import baselines
 from resound.judging.baselines import BASELINES, baselines_for, judge_baselines
+from resound.judging.fixed_filter import fixed_filter
 from resound.judging.measures import Asked
 from resound.judging.scores import score
 from resound.mixing.cache import CachedExamples, open_cache
@@ -47,12 +48,13 @@ def test_the_oracle_beats_the_classic_chain_beats_silence(noisy, rms):
 def test_estimates_have_the_shape_of_the_target(noisy, mixture, denoised):
     for example in (noisy(seconds=0.7), mixture, denoised):
         for name in baselines_for(example.task):
-            assert BASELINES[name](example).shape == example.clean.shape
+            baseline = BASELINES.get(name) or fixed_filter([example])
+            assert baseline(example).shape == example.clean.shape
 
 
 def test_after_a_denoiser_the_noisy_input_is_a_baseline_too(denoised):
     assert "noisy" not in baselines_for("enhance")
-    assert baselines_for("regenerate") == list(BASELINES)
+    assert baselines_for("regenerate") == ["unprocessed", "noisy", "silence", "classic", "fixed_filter", "oracle_mask"]
     alone = replace(denoised, degraded=denoised.degraded[1:], task="enhance")
     for name in ("classic", "oracle_mask"):  # of what the denoiser was given, as if there were no denoiser
         np.testing.assert_array_equal(BASELINES[name](denoised), BASELINES[name](alone))
@@ -74,7 +76,7 @@ def test_the_oracle_mask_of_a_clean_input_is_the_input(noisy):
 def test_each_baseline_is_judged_on_each_example(examples, calls):
     judged = judge_baselines(examples, 1)
     assert list(judged) == baselines_for("enhance")
-    assert len(calls) == 4 * 6
+    assert len(calls) == 5 * 6
     example = examples.example(0, 3)
     assert judged["classic"].rows[3].scores == score(BASELINES["classic"](example), example)
     assert judged["unprocessed"].overall["si_sdr_i"].mean == 0
@@ -91,10 +93,10 @@ def test_a_second_start_judges_nothing_and_gives_the_same(examples, calls):
 def test_other_measures_or_other_code_are_judged_anew(examples, calls, monkeypatch):
     judge_baselines(examples, 1)
     judge_baselines(examples, 1, Asked(("stoi",), 2))
-    assert len(calls) == 2 * 24
+    assert len(calls) == 2 * 30
     monkeypatch.setattr("resound.judging.stored.code_of", lambda parts: "changed")
     judge_baselines(examples, 1)
-    assert len(calls) == 3 * 24
+    assert len(calls) == 3 * 30
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"silence": [[0, "speech", {}]]}', '{"silence": [3]}'])
@@ -104,7 +106,7 @@ def test_a_damaged_cache_is_made_again(examples, calls, text):
     whole = path.read_text()
     path.write_text(text)
     judge_baselines(examples, 1)
-    assert len(calls) == 2 * 24
+    assert len(calls) == 2 * 30
     assert path.read_text() == whole
 
 
@@ -115,7 +117,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(examples, monkeypatch):
         raise OutputError("full")
 
     monkeypatch.setattr("resound.judging.stored.atomic_file", refuse)
-    assert len(judge_baselines(examples, 1)) == 4
+    assert len(judge_baselines(examples, 1)) == 5
     assert not list(examples.folder.glob("baselines-*"))
 
 

@@ -41,7 +41,7 @@ def test_a_run_leaves_its_best_checkpoints_the_last_and_nothing_else(tmp_path, p
 def test_the_log_has_the_baselines_beside_the_model(tmp_path, plan, shown):
     train(plan(), tmp_path / "run", shown)
     baselines = json.loads((tmp_path / "run" / "baselines.json").read_text())
-    assert set(baselines) == {"unprocessed", "silence", "classic", "oracle_mask"}
+    assert set(baselines) == {"unprocessed", "silence", "classic", "fixed_filter", "oracle_mask"}
     told = [line for line in shown.lines if line.startswith("step 4")]
     assert "the unprocessed input" in told[0]
     assert "the classic chain" in told[0]

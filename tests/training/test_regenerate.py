@@ -194,7 +194,7 @@ def test_the_running_mean_of_the_generator_alone_is_kept(tmp_path, plan, shown):
 def test_the_log_has_the_denoisers_output_and_the_noisy_input_beside_the_model(tmp_path, plan, shown):
     outcome = train(plan(), tmp_path / "run", shown)
     baselines = json.loads((tmp_path / "run/baselines.json").read_text())
-    assert set(baselines) == {"unprocessed", "noisy", "silence", "classic", "oracle_mask"}
+    assert set(baselines) == {"unprocessed", "noisy", "silence", "classic", "fixed_filter", "oracle_mask"}
     assert baselines["unprocessed"]["overall"]["si_sdr_i"]["mean"] == 0
     assert baselines["noisy"]["overall"]["si_sdr_i"]["mean"] != 0
     told = next(line for line in shown.lines if line.startswith("step 4"))

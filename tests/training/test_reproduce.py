@@ -64,7 +64,7 @@ def test_six_steps_lead_to_a_judged_model(made):
 def test_the_model_is_judged_on_more_examples_than_chose_it_beside_all_baselines(made):
     results = json.loads((made[0] / "out/results.json").read_text())
     assert results["examples"] == {"n": 8, "split": "valid", "seed": 1_000_004}
-    assert set(results["baselines"]) == {"unprocessed", "silence", "classic", "oracle_mask"}
+    assert set(results["baselines"]) == {"unprocessed", "silence", "classic", "fixed_filter", "oracle_mask"}
     si_sdr = results["model"]["overall"]["si_sdr"]
     assert si_sdr["low"] < si_sdr["mean"] < si_sdr["high"]
     text = (made[0] / "out/results.md").read_text()

@@ -29,7 +29,7 @@ COLUMNS = {
 }
 FEW = 60  # points, which are marked
 LOGARITHMIC = ("grad_norm", "lr")
-BASELINES = ("unprocessed", "classic", "oracle_mask")
+BASELINES = ("unprocessed", "fixed_filter", "classic", "oracle_mask")
 
 
 def run_pictures(run: RunEvidence, findings: Sequence[Finding]) -> list[Picture]:

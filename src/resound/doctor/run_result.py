@@ -59,20 +59,27 @@ def baselines(run: RunEvidence, thresholds: Thresholds) -> Found:
         return None
     best = float(run.validations[run.metric][int(np.argmin(run.badness))])
     margin = limits.gain_digits * run.unit_of_last_digit
-    beaten_by = [name for name in (*TRIVIAL, "classic") if _is_no_better(run, best, name, margin)]
+    beaten_by = [name for name in (*TRIVIAL, "fixed_filter", "classic") if _is_no_better(run, best, name, margin)]
     if not beaten_by:
         return None
     digits, unit = run.measure.digits + 1, f" {run.measure.unit}".rstrip()
     others = {name: run.baseline(name, run.metric) for name in (*beaten_by, "oracle_mask")}
     told = ", ".join(f"{NAMES[name]} {value:.{digits}f}{unit}" for name, value in others.items() if value == value)
     is_trivial = beaten_by[0] in TRIVIAL
+    remedy = (
+        "let it train longer if it is still gaining; else look at the data (resound doctor data): pairs that do not "
+        "belong together teach nothing; then whether the network can learn a few examples by heart "
+        "(data.n_examples=10 training.same_every_epoch=true)"
+    )
+    if beaten_by[0] == "fixed_filter":
+        remedy = (
+            "what it does may be the same at all times, as a high-pass filter is: look at the spectrogram of what it "
+            "removes; " + remedy
+        )
     return Finding(
         "RUN07", "error" if is_trivial else "warning",
         f"the best {run.measure.title} is {best:.{digits}f}{unit}, no better than what needs no training: {told}",
-        best, others[beaten_by[0]],
-        "let it train longer if it is still gaining; else look at the data (resound doctor data): pairs that do not "
-        "belong together teach nothing; then whether the network can learn a few examples by heart "
-        "(data.n_examples=10 training.same_every_epoch=true)",
+        best, others[beaten_by[0]], remedy,
         run.where,
     )  # fmt: skip
 
@@ -121,6 +128,7 @@ NAMES = {
     "unprocessed": "the input itself",
     "noisy": "the noisy input",
     "silence": "silence",
+    "fixed_filter": "a filter that never changes",
     "classic": "the classic chain",
     "oracle_mask": "and the ceiling of masks",
 }

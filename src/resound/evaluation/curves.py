@@ -14,7 +14,7 @@ from resound.errors import ResoundError
 from resound.judging.measures import ALL
 
 MOST_POINTS = 400  # of a curve; the mean of so many stretches is drawn
-BASELINES = ("unprocessed", "classic", "oracle_mask")
+BASELINES = ("unprocessed", "fixed_filter", "classic", "oracle_mask")
 SPARED = ("step", "minutes", "epoch")
 LOGARITHMIC = ("lr", "grad_norm", "loss")
 

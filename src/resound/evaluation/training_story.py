@@ -23,7 +23,12 @@ from resound.judging.measures import ALL
 
 N_BEST = 5
 SHOWN = ("si_sdr", "si_sdr_i", "snr", "level_db", "lsd", "pesq", "stoi", "estoi")
-BASELINES = ("unprocessed", "noisy", "classic", "oracle_mask")
+BASELINES = ("unprocessed", "noisy", "fixed_filter", "classic", "oracle_mask")
+SPOKEN = {
+    "unprocessed": "the unprocessed input",
+    "fixed_filter": "a fixed filter",
+    "classic": "the classic chain",
+}
 LEAST_GAIN = 3  # units of the last digit: below that there are no phases of a gain
 CLIPPED_FROM = 0.999  # of the limit
 
@@ -109,7 +114,7 @@ def _verdict(run: RunEvidence) -> str:
     value = float(run.validations[metric][best])
     told = f"best {measure.title} {_with_unit(value, metric)} at step {run.validations['step'][best]:,.0f}"
     against = []
-    for name in ("unprocessed", "classic"):
+    for name in ("unprocessed", "fixed_filter", "classic"):
         baseline = run.baseline(name, metric)
         if math.isfinite(baseline) and measure.better != "near 0":
             gain = measure.badness(baseline) - measure.badness(value)
@@ -265,4 +270,4 @@ def _with_unit(value: float, metric: str) -> str:
 
 
 def _spoken(name: str) -> str:
-    return {"unprocessed": "the unprocessed input", "classic": "the classic chain"}.get(name, name.replace("_", " "))
+    return SPOKEN.get(name, name.replace("_", " "))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from resound.dsp.spectral import frame_length_for, hann, istft, stft
 from resound.inference.workers import count_of_jobs, map_in_order
+from resound.judging.fixed_filter import FixedFilter, fixed_filter
 from resound.judging.measures import Asked
 from resound.judging.scores import Judged, noisy, score, unprocessed
 from resound.judging.stored import read_rows, rows_path, write_rows
@@ -61,13 +62,19 @@ BASELINES: dict[str, Callable[[Example], NDArray]] = {
     "classic": classic,
     "oracle_mask": oracle_mask,
 }
+OF_A_SET = "fixed_filter"  # is made of all examples of a set together
 CEILINGS = ("oracle_mask",)  # know the target
-ONLY_FOR: dict[str, tuple[Task, ...]] = {"noisy": ("regenerate",), "classic": ("enhance", "regenerate")}
+ONLY_FOR: dict[str, tuple[Task, ...]] = {
+    "noisy": ("regenerate",),
+    OF_A_SET: ("enhance", "regenerate"),
+    "classic": ("enhance", "regenerate"),
+}
 
 
 def baselines_for(task: Task) -> list[str]:
-    """Return the names of the baselines that mean something for a task."""
-    return [name for name in BASELINES if task in ONLY_FOR.get(name, (task,))]
+    """Return the names of the baselines that mean something for a task, ceilings last."""
+    names = [name for name in BASELINES if name not in CEILINGS]
+    return [name for name in (*names, OF_A_SET, *CEILINGS) if task in ONLY_FOR.get(name, (task,))]
 
 
 def judge_baselines(examples: CachedExamples, n_jobs: int = 0, asked: Asked = Asked()) -> dict[str, Summary]:  # noqa: B008
@@ -86,7 +93,9 @@ def judge_baselines(examples: CachedExamples, n_jobs: int = 0, asked: Asked = As
 
 def _judge(examples: CachedExamples, n_jobs: int, asked: Asked) -> dict[str, list[Judged]]:
     rows: dict[str, list[Judged]] = {}
-    for judged in map_in_order(partial(_Judge, examples.folder, asked), range(examples.n_examples), n_jobs):
+    is_filtered = OF_A_SET in baselines_for(examples.example(0, 0).task)
+    of_set = fixed_filter(examples.example(0, n) for n in range(examples.n_examples)) if is_filtered else None
+    for judged in map_in_order(partial(_Judge, examples.folder, asked, of_set), range(examples.n_examples), n_jobs):
         for name, row in judged.items():
             rows.setdefault(name, []).append(row)
     return rows
@@ -98,6 +107,7 @@ class _Judge:
 
     folder: Path
     asked: Asked
+    of_set: FixedFilter | None
 
     def __post_init__(self) -> None:
         self._examples = CachedExamples(self.folder)
@@ -105,5 +115,6 @@ class _Judge:
     def __call__(self, index: int) -> dict[str, Judged]:
         example = self._examples.example(0, index)
         extra = self.asked.at(index, len(self._examples))
+        made = dict(BASELINES) | ({OF_A_SET: self.of_set} if self.of_set else {})
         names = baselines_for(example.task)
-        return {name: Judged(index, example.domain, score(BASELINES[name](example), example, extra)) for name in names}
+        return {name: Judged(index, example.domain, score(made[name](example), example, extra)) for name in names}

@@ -9,7 +9,7 @@ from resound.judging.baselines import CEILINGS
 from resound.judging.measures import ALL
 from resound.judging.summary import Statistics, Summary, paired_difference
 
-COMPARED = {"unprocessed": "the unprocessed input", "classic": "the classic chain"}
+COMPARED = {"unprocessed": "the unprocessed input", "fixed_filter": "a fixed filter", "classic": "the classic chain"}
 AFTER_A_DENOISER = {"unprocessed": "the denoiser's output", "noisy": "the noisy input"}
 NO_VALUE = "–"
 NEGLIGIBLE_DB = 0.05
@@ -58,7 +58,7 @@ def interval_table(summaries: dict[str, Summary]) -> str:
 
 
 def verdict(model: Summary, baselines: dict[str, Summary], name: str = "si_sdr") -> str:
-    """Return in words whether a model beats the input and the classic chain, by paired differences.
+    """Return in words whether a model beats the input, a fixed filter and the classic chain, by paired differences.
 
     Where a denoiser went before, its output and what it was given take their places.
 

@@ -1,0 +1,60 @@
+"""The best filter that never changes: one gain for each frequency, the same in all examples of a set and at all times.
+
+A network that has learnt no more than to take away rumble below the voices gains on films what this does: three
+decibels were seen, where its curve looked like that of one which hears hiss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resound.dsp.spectral import frame_length_for, hann, istft, stft
+from resound.judging.scores import unprocessed
+from resound.mixing.example import Example
+
+FRAME_SECONDS = 0.064  # rumble and voices part at 100 Hz
+
+
+@dataclass(frozen=True)
+class FixedFilter:
+    """A gain for each frequency, ``(freq,)`` from 0 to 1."""
+
+    gains: NDArray[np.float64]
+
+    def __call__(self, example: Example) -> NDArray:
+        """Return the degraded input filtered, in the shape of the target."""
+        length, hop, window = _frames(example.sample_rate)
+        return np.stack(
+            [
+                istft(stft(heard, length, hop, window) * self.gains, length, hop, window, len(heard))
+                for heard in unprocessed(example)
+            ]
+        ).astype(example.clean.dtype)
+
+
+def fixed_filter(examples: Iterable[Example]) -> FixedFilter:
+    """Return the real filter that comes nearest to the targets of all examples, each of which counts alike.
+
+    The Wiener filter of the whole set, Re Σ X* S / Σ |X|²: it has heard the examples that it is judged on, and knows no
+    more of them than some hundred numbers.
+    """
+    common, power = np.zeros(1), np.zeros(1)
+    for example in examples:
+        length, hop, window = _frames(example.sample_rate)
+        for heard, wanted in zip(unprocessed(example), example.clean, strict=True):
+            heard_spectrum, wanted_spectrum = (stft(samples, length, hop, window) for samples in (heard, wanted))
+            of_target = np.sum(np.abs(wanted_spectrum) ** 2)
+            if of_target > 0:
+                common = common + np.sum((heard_spectrum.conj() * wanted_spectrum).real, axis=0) / of_target
+                power = power + np.sum(np.abs(heard_spectrum) ** 2, axis=0) / of_target
+    gains = np.clip(common / np.maximum(power, np.finfo(np.float64).tiny), 0, 1)
+    return FixedFilter(np.where(power > 0, gains, 1.0))
+
+
+def _frames(sample_rate: int) -> tuple[int, int, NDArray]:
+    length = frame_length_for(sample_rate, FRAME_SECONDS)
+    return length, length // 4, hann(length)
