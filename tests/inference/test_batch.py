@@ -58,7 +58,7 @@ def test_progress_comes_from_other_processes_too(here):
 def test_0_jobs_are_one_per_core_and_never_more_than_recordings(here, monkeypatch):
     asked: list[int] = []
     monkeypatch.setattr(batches, "run_parallel", lambda batch, n_jobs, progress: iter(asked.append(n_jobs) or ()))
-    monkeypatch.setattr(batches.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(batches, "n_cores", lambda: 3)
     tasks = [Task(Path(f"{n}.wav"), Path(f"{n}_out.wav")) for n in range(5)]
     list(run_batch(Batch(tasks, Options(), n_jobs=0)))
     list(run_batch(Batch(tasks[:2], Options(), n_jobs=8)))

@@ -21,6 +21,7 @@ from resound.inference.workers import (
     become_worker,
     busy,
     held_signals,
+    n_cores,
     single_threaded_children,
     start_tracker,
 )
@@ -86,7 +87,7 @@ TaskProgress = Callable[[Task, float, "float | None"], None]
 
 def run_batch(batch: Batch, progress: TaskProgress | None = None) -> Iterator[Outcome]:
     """Yield an `Outcome` for each task as it ends; on KeyboardInterrupt nothing half-written is left."""
-    n_jobs = min(batch.n_jobs or os.cpu_count() or 1, max(1, len(batch.tasks)))
+    n_jobs = min(batch.n_jobs or n_cores(), max(1, len(batch.tasks)))
     if n_jobs == 1:
         for task in batch.tasks:
             yield run_task(batch, task, progress)
