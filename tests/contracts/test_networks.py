@@ -63,6 +63,7 @@ TINY: dict[str, tuple[str, dict]] = {
     "two_stage_unet": ("two_stage_unet", {**UNET, "depth": 2}),
     "two_stage_unet one stage": ("two_stage_unet", {**UNET, "depth": 1, "num_tfc": 2, "n_stages": 1}),
     "two_stage_unet as published": ("two_stage_unet", {**UNET, "depth": 1, "num_tfc": 2, "pad_start": False}),
+    "two_stage_unet filters": ("two_stage_unet", {**UNET, "depth": 1, "filters": True, "exponent": 0.5}),
     "tf_gridnet": ("tf_gridnet", GRIDNET),
     "tf_gridnet neighbours": ("tf_gridnet", {**GRIDNET, "unfold": 2, "unfold_hop": 2, "n_channels": 2}),
     "tf_gridnet filters": ("tf_gridnet", {**GRIDNET, "n_channels": 2, "filters": True}),

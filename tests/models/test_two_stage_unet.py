@@ -119,6 +119,14 @@ def test_the_loss_on_both_estimates_reaches_every_parameter_without_attention():
     assert all(bool((parameter.grad != 0).any()) for parameter in network.parameters())
 
 
+@pytest.mark.parametrize("n_stages", [1, 2])
+def test_filters_begin_near_to_the_recording(n_stages):
+    x = hiss(1, 1, 4000)
+    with torch.no_grad():
+        assert differ(tiny(n_stages=n_stages, filters=True, exponent=0.5)(x), x) < 0.1
+        assert differ(tiny(n_stages=n_stages)(x), x) > 0.5  # as published
+
+
 def test_what_goes_in_as_a_spectrogram_comes_out_as_the_same_sound(monkeypatch):
     network, x = tiny(), hiss(1, 1, 777)
     monkeypatch.setattr(network, "_estimates", lambda spectrum: (spectrum,))
@@ -132,6 +140,7 @@ def test_impossible_sizes_are_told():
         ({"depth": 3}, "depth 3 needs 4 widths, got 3"),
         ({"n_fft": 8, "hop": 2, "depth": 4, "widths": [4] * 5}, "to nothing"),
         ({"n_channels": 2}, "n_channels"),
+        ({"exponent": 0.5}, "exponent 0.5 is for filters alone"),
     ):
         with pytest.raises(ConfigError, match=message):
             build("two_stage_unet", **(TINY | config))

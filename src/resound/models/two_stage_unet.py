@@ -30,9 +30,12 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resound.models.layers import istft, stft
+from resound.models.layers import istft, product, stft
 from resound.models.network import Network, NetworkConfig
 
+# Sound 30 dB above its noise bears an error of 3 % in its filter, and steps of weights of usual size make larger ones.
+FILTER_SCALE = 0.1
+POWER_FLOOR = 1e-8  # of a bin: below the noise of 16 bits
 N_ENCODING = 10  # cosines of the frequency encoding
 
 
@@ -52,6 +55,9 @@ class TwoStageUNetConfig(NetworkConfig):
     # Zeros before the start, so that each sample is in as many frames as any other.  False: the first n_fft - hop
     # samples fade in, as in the original.
     pad_start: bool = True
+    # Ours.  Each stage gives a complex filter of the recording, which is near to 1 at first, in place of spectrograms.
+    filters: bool = False
+    exponent: float = Field(1.0, gt=0, le=1)  # of the magnitudes that are heard to make them
 
     @model_validator(mode="after")
     def _check(self) -> TwoStageUNetConfig:
@@ -61,6 +67,8 @@ class TwoStageUNetConfig(NetworkConfig):
             raise ValueError(
                 f"hop {self.hop} leaves gaps between windows of {self.n_fft}; make it {self.n_fft // 2} or less"
             )
+        if self.exponent != 1 and not self.filters:
+            raise ValueError(f"exponent {self.exponent:g} is for filters alone; add filters: true, or leave it 1")
         if self.depth >= len(self.widths):
             raise ValueError(f"depth {self.depth} needs {self.depth + 1} widths, got {len(self.widths)}")
         if min(self.widths) < 1:
@@ -81,13 +89,20 @@ class TwoStageUNet(Network):
         super().__init__(config)
         width = config.widths[0]
         self.stages = nn.ModuleList(Stage(config, width * (1 + stage)) for stage in range(config.n_stages))
-        self.attention = Attention(width, config.use_sam) if config.n_stages == 2 else None
+        self.attention = Attention(width, config.use_sam, config.filters) if config.n_stages == 2 else None
         self.final = Convolution(width, 2, 3)
         self.register_buffer("window", torch.hamming_window(config.n_fft), persistent=False)
         self.register_buffer("encoding", _frequency_encoding(config.n_fft // 2 + 1), persistent=False)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Set what there is to learn to where it begins."""
         for module in self.modules():
-            if isinstance(module, Convolution | nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.trunc_normal_(module.weight, std=0.05, a=-0.1, b=0.1)  # as the original
+            if isinstance(module, Features | Convolution | nn.Conv2d | nn.ConvTranspose2d):
+                if self.config.filters:
+                    nn.init.normal_(module.weight, std=(2 * _n_seen(module)) ** -0.5)
+                else:
+                    nn.init.trunc_normal_(module.weight, std=0.05, a=-0.1, b=0.1)  # as the original
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
@@ -160,11 +175,24 @@ class TwoStageUNet(Network):
 
     def _estimates(self, spectrum: Tensor) -> tuple[Tensor, ...]:
         """(batch, 2, frame, freq) -> the same of each stage."""
-        features = self.stages[0](spectrum, self.encoding, None)
+        heard = _heard(spectrum, self.config.exponent) if self.config.filters else spectrum
+        features = self.stages[0](heard, self.encoding, None)
         if self.attention is None:
-            return (self.final(features),)
+            return (self._last(features, spectrum, spectrum),)
         features, first = self.attention(features, spectrum)
-        return first, self.final(self.stages[1](spectrum, self.encoding, features))
+        return first, self._last(self.stages[1](heard, self.encoding, features), spectrum, first)
+
+    def _last(self, features: Tensor, spectrum: Tensor, before: Tensor) -> Tensor:
+        """Return the estimate of the last stage: a spectrogram, or the one before and what a filter adds to it."""
+        made = self.final(features)
+        return before + _filtered(spectrum, made) if self.config.filters else made
+
+
+def _n_seen(module: nn.Module) -> int:
+    """Return how many values each output value of a convolution is the sum of."""
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return weight[:, 0].numel() // 4 if isinstance(module, nn.ConvTranspose2d) else weight[0].numel()
 
 
 class Stage(nn.Module):
@@ -173,7 +201,7 @@ class Stage(nn.Module):
     def __init__(self, config: TwoStageUNetConfig, n_in: int) -> None:
         super().__init__()
         widths, depth, num_tfc = config.widths, config.depth, config.num_tfc
-        self.features = Features(widths[0])
+        self.features = Features(widths[0], 3 if config.filters else 2)
         self.encoder = nn.ModuleList(
             Encoder(widths[level] if level else n_in, widths[level], widths[level + 1], num_tfc)
             for level in range(depth)
@@ -259,35 +287,47 @@ class IBlock(nn.Module):
 class Attention(nn.Module):
     """Supervised attention: the estimate of stage 1 says which of its features go on (figure 3 of the paper)."""
 
-    def __init__(self, width: int, use_sam: bool) -> None:
+    def __init__(self, width: int, use_sam: bool, filters: bool) -> None:
         super().__init__()
+        self.filters = filters
         self.residual = Convolution(width, 2, 3)
         self.features = Convolution(width, width, 3) if use_sam else None
         self.mask = Convolution(2, width, 3) if use_sam else None
 
     def forward(self, features: Tensor, spectrum: Tensor) -> tuple[Tensor, Tensor]:
         """Return features for stage 2 and the estimate of stage 1, (batch, 2, frame, freq)."""
-        estimate = self.residual(features) + spectrum
+        made = self.residual(features)
+        estimate = spectrum + (_filtered(spectrum, made) if self.filters else made)
         if self.features is None or self.mask is None:
             return features, estimate
         return torch.addcmul(features, self.mask(estimate).sigmoid_(), self.features(features)), estimate
 
 
+def _heard(spectrum: Tensor, exponent: float) -> Tensor:
+    """Return (batch, 3, frame, freq) of a spectrogram: real, imaginary and absolute, of magnitudes to a power."""
+    power = spectrum.square().sum(dim=1, keepdim=True) + POWER_FLOOR
+    return torch.cat([spectrum, power**0.5], dim=1) * power ** ((exponent - 1) / 2)
+
+
+def _filtered(spectrum: Tensor, taps: Tensor) -> Tensor:
+    """Return what a complex filter adds to a spectrogram, (batch, 2, frame, freq) each."""
+    return FILTER_SCALE * product(spectrum.movedim(1, -1), taps.movedim(1, -1)).movedim(-1, 1)
+
+
 class Features(nn.Module):
     """The 7×7 convolution of spectrogram and frequency encoding, and its ELU."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, n_heard: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(width, 2 + N_ENCODING, 7, 7))
+        self.n_heard = n_heard
+        self.weight = nn.Parameter(torch.empty(width, n_heard + N_ENCODING, 7, 7))
         self.bias = nn.Parameter(torch.empty(width))
-        nn.init.trunc_normal_(self.weight, std=0.05, a=-0.1, b=0.1)
-        nn.init.zeros_(self.bias)
 
     def forward(self, spectrum: Tensor, encoding: Tensor) -> Tensor:
-        """(batch, 2, frame, freq), (10, freq) -> (batch, width, frame, freq)."""
+        """(batch, 2 or 3, frame, freq), (10, freq) -> (batch, width, frame, freq)."""
         # The encoding is the same in each frame and in what is mirrored: its part of the sum is one for all frames.
-        constant = functional.conv1d(_mirrored_ends(encoding, 3), self.weight[:, 2:].sum(dim=2), self.bias)
-        y = convolve(self.weight[:, :2], None, 1, spectrum)
+        constant = functional.conv1d(_mirrored_ends(encoding, 3), self.weight[:, self.n_heard :].sum(dim=2), self.bias)
+        y = convolve(self.weight[:, : self.n_heard], None, 1, spectrum)
         return functional.elu_(y + constant.unsqueeze(1).to(y.dtype))
 
 
