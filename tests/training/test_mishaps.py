@@ -165,10 +165,11 @@ def test_memory_that_runs_out_is_known_by_its_error():
 
 
 TIGHT = """
-import resource, sys
+import ctypes, resource, sys
 from resound.cli import main
 from resound.training import fit
 steps = fit.fit
+ctypes.CDLL(None).mallopt(-8, 1)  # one arena: those of threads take 64 MB of addresses each, whenever they come
 
 def tight(*arguments):
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

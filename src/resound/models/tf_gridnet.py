@@ -24,6 +24,7 @@ reads and writes them.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -212,7 +213,7 @@ class Path(nn.Module):
         x = self.norm(x.transpose(0, 1))
         if self.kernel > 1:
             x = x.unfold(0, self.kernel, self.hop).transpose(2, 3).flatten(2)  # (step, row, I · D)
-        y = self.lstm(x)[0]
+        y = _recurrent(self.lstm, x)
         if self.kernel == self.hop:
             y = functional.linear(y, self.out.weight, self.bias).unflatten(2, (self.kernel, width))
             return y.permute(1, 0, 2, 3).flatten(1, 2)
@@ -225,6 +226,25 @@ class Path(nn.Module):
         for index in range(self.kernel):
             total[index : index + (n_steps - 1) * self.hop + 1 : self.hop] += y[:, :, index]
         return total.transpose(0, 1)
+
+
+def _recurrent(lstm: nn.LSTM, x: Tensor) -> Tensor:
+    """Return what an LSTM makes of ``x``; where a processor has none of bfloat16, that of autocast is in float32."""
+    if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or _has_lstm_of_bfloat16():
+        return lstm(x)[0]
+    with torch.autocast("cpu", enabled=False):
+        return lstm(x.float())[0]
+
+
+@functools.cache
+def _has_lstm_of_bfloat16() -> bool:
+    """Tell whether torch finds one on this processor: those without AVX-512 have none, and an error says so."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            nn.LSTM(8, 8)(torch.zeros(2, 1, 8))
+    except RuntimeError:
+        return False
+    return True
 
 
 class Attention(nn.Module):
