@@ -238,7 +238,7 @@ def _recurrent(lstm: nn.LSTM, x: Tensor) -> Tensor:
 
 @functools.cache
 def _has_lstm_of_bfloat16() -> bool:
-    """Tell whether torch finds one on this processor: those without AVX-512 have none, and an error says so."""
+    """Tell whether torch finds one on this processor; where there is none, an error says so."""
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             nn.LSTM(8, 8)(torch.zeros(2, 1, 8))

@@ -1,4 +1,4 @@
-"""Judges a network on the validation set, beside what costs nothing: the input as it is, silence, the classic chain."""
+"""Judges a network on the validation set, beside what needs no training: the input as it is, silence, filters."""
 
 from __future__ import annotations
 
