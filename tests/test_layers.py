@@ -14,22 +14,24 @@ LAYERS = {
     "errors": set(),
     "shipped": {"errors"},
     "interruption": set(),
+    "cores": set(),
     "config": {"errors"},
     "dsp": {"errors"},
     "audio": {"errors", "interruption", "dsp"},
     "classic": {"errors", "dsp"},
     "metrics": {"errors", "dsp"},
-    "corpora": {"errors", "config", "dsp", "audio"},
+    "corpora": {"errors", "cores", "config", "dsp", "audio"},
     "degrade": {"errors", "config", "dsp", "audio", "corpora"},
     "inference": {
-        "errors", "shipped", "interruption", "config", "dsp", "audio", "classic", "metrics", "checkpoint",
+        "errors", "shipped", "interruption", "cores", "config", "dsp", "audio", "classic", "metrics", "checkpoint",
     },  # the last late: see below
     "mixing": {"errors", "shipped", "config", "dsp", "audio", "corpora", "degrade", "classic", "metrics", "inference"},
     "judging": {"errors", "config", "dsp", "audio", "classic", "metrics", "mixing", "inference"},
     "harvest": {"errors", "config", "dsp", "audio", "corpora", "degrade", "classic", "inference"},
     "cli": {
-        "errors", "shipped", "interruption", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade",
-        "inference", "mixing", "harvest", "models", "checkpoint", "training", "doctor", "evaluation", "export",
+        "errors", "shipped", "interruption", "cores", "config", "dsp", "audio", "classic", "metrics", "corpora",
+        "degrade", "inference", "mixing", "harvest", "models", "checkpoint", "training", "doctor", "evaluation",
+        "export",
     },
     "doctor": {
         "errors", "config", "dsp", "audio", "classic", "metrics", "corpora", "degrade", "harvest", "mixing", "judging",
@@ -41,7 +43,7 @@ LAYERS = {
     },  # the last three late: see below
     "models": {"errors", "config", "dsp"},
     "losses": {"errors", "config", "dsp", "models"},
-    "checkpoint": {"errors", "shipped", "config", "models"},
+    "checkpoint": {"errors", "shipped", "cores", "config", "models"},
     "training": {
         "errors", "shipped", "config", "dsp", "audio", "classic", "corpora", "mixing", "models", "losses", "judging",
         "checkpoint", "inference", "harvest", "metrics", "doctor",

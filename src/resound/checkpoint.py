@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resound.cores import n_cores
 from resound.errors import ModelError, OutputError, ResoundError, did_you_mean, one_line
 from resound.models import MODELS, build
 from resound.models.network import Network
@@ -168,8 +169,8 @@ def stepper(network: Network) -> Callable[[NDArray], NDArray]:
 
 
 def use_all_cores(shared_by: int = 1) -> None:
-    """Let torch work on all cores of this machine, or on a share of them beside processes that do the same."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // shared_by))
+    """Let torch work on all cores that there are for it, or on a share of them beside processes that do the same."""
+    torch.set_num_threads(max(1, n_cores() // shared_by))
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -54,10 +54,10 @@ def command(
     Example: resound separate meeting.wav -o voices
     """
     from resound.cli.progress import bars
+    from resound.cores import n_cores
     from resound.errors import ConfigError
     from resound.inference.separate_file import Excerpt, plan_voices, separate_file
     from resound.inference.separation import open_separator
-    from resound.inference.workers import n_cores
 
     separator = open_separator(model, n_threads=n_cores())  # one recording after the other, each on all cores
     if "torch" in separator.packages:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from resound.audio.segments import header_of
+from resound.cores import n_cores
 from resound.corpora.ledger import Unusable, dc_of, unusable_of
 from resound.corpora.manifest import Manifest, Recording
 from resound.corpora.splits import hash_percent
@@ -99,7 +100,7 @@ def _in_threads(work: Callable[[list[Item]], list[Read]], items: list[Item], n_j
     Threads, not processes: libsndfile works without the interpreter's lock, and there is nothing to start or to lose.
     """
     remaining = iter(items)
-    n_threads = n_jobs or os.cpu_count() or 1
+    n_threads = n_jobs or n_cores()
     with ThreadPoolExecutor(n_threads) as pool:
         pending: set[Future[list[Read]]] = set()
         try:

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from resound.cores import n_cores
 from resound.errors import ConfigError, ResoundError
 from resound.inference.naming import Task, check_apart, names_one_file
 from resound.inference.pipeline import Options, Report, restore_file
@@ -21,7 +22,6 @@ from resound.inference.workers import (
     become_worker,
     busy,
     held_signals,
-    n_cores,
     single_threaded_children,
     start_tracker,
 )

@@ -24,6 +24,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from resound.cores import n_cores
 from resound.dsp.permutation import best_matching
 from resound.dsp.resampling import resample
 from resound.errors import ModelError, one_line
@@ -38,7 +39,6 @@ from resound.inference.offline import (
     cross_fade,
 )
 from resound.inference.whole_network import WholeNetwork, open_network
-from resound.inference.workers import n_cores
 from resound.shipped import REPAIRS, RESTORING, SEPARATES, is_shipped
 
 Voices = NDArray[np.float64]  # (voice, channel, time)

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
+from resound.cores import n_cores
 from resound.errors import ConfigError, OutputError
 from resound.interruption import interrupt
 
@@ -61,11 +62,6 @@ def map_in_order(
         finally:
             alive.close()  # workers give up where they are; so they do if this process is killed
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def n_cores() -> int:
-    """Return how many cores this process may use, which may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def count_of_jobs(asked: int) -> int:
