@@ -54,6 +54,7 @@ TINY: dict[str, tuple[str, dict]] = {
     ),
     "gatewave": ("gatewave", {"hidden": 16, "depth": 2}),
     "gatewave causal": ("gatewave", {"hidden": 4, "depth": 2, "causal": True, "stride": 2}),
+    "gatewave residual": ("gatewave", {"hidden": 16, "depth": 2, "causal": True, "n_channels": 2, "residual": True}),
     "band_rnn": ("band_rnn", BANDS),
     "band_rnn without a look ahead": ("band_rnn", {**BANDS, "lookahead_frames": 0, "filter_frames": 1, "n_narrow": 0}),
     "band_rnn two ahead": ("band_rnn", {**BANDS, "lookahead_frames": 2, "filter_frames": 2, "n_bands": 16}),

@@ -1,5 +1,6 @@
 """Faults of a set as a whole, each at three strengths, and sets without."""
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,9 +10,10 @@ import pytest
 from doctor.sets import RATE, clean_sounds, codes, with_noise, write_pairs
 from resound.doctor.catalogue import run_checks
 from resound.doctor.data_evidence import Amount, DataEvidence, Shares, Validation
+from resound.doctor.pair_lists import Pair, PairList
 from resound.doctor.settings import DoctorSettings
 from resound.doctor.splits import splits_of
-from resound.doctor.training_data import TrainingData, evidence_of_sums, evidence_of_training
+from resound.doctor.training_data import TrainingData, evidence_of_sums, evidence_of_training, with_asked
 from resound.mixing.config import mixing_from
 
 SETTINGS = DoctorSettings()
@@ -205,6 +207,16 @@ def test_a_training_without_fault_has_no_error(speech_corpus, music_corpus):
     assert codes(findings, "error") == [] and codes(findings) == ["DATA13"]  # 22 s of clean sound
     asked = [pair.asked_snr_db - pair.gain.snr_db for pair in evidence.pairs]
     assert np.abs(asked).max() < 0.5
+
+
+@pytest.mark.parametrize(("inputs", "is_asked"), [(["degraded"], True), (["denoised", "degraded"], False)])
+def test_the_snr_asked_for_is_that_of_the_recording_not_of_what_a_denoiser_left(tmp_path, inputs, is_asked):
+    record = {"files": {"clean": {"path": "clean/0.wav"}}, "recipe": {"chain": [{"hiss": {"snr_db": 5.0}}]}}
+    (tmp_path / "examples.jsonl").write_text(json.dumps(record) + "\n")
+    config = mixing_from({"task": "pairs", "pairs": [str(tmp_path / "manifest.jsonl")], "inputs": inputs})
+    pair = Pair("0", tmp_path / "clean" / "0.wav", tmp_path / inputs[0] / "0.wav")
+    (told,) = with_asked(PairList([pair], []), config).pairs
+    assert told.asked_snr_db == (5.0 if is_asked else None)
 
 
 def test_a_training_that_inverts_is_told(speech_corpus, music_corpus):

@@ -24,6 +24,7 @@ FORMS = [
     ("demucs stereo", "streaming"),
     ("demucs both ways", "offline"),
     ("gatewave causal", "streaming"),
+    ("gatewave residual", "streaming"),
     ("gatewave", "offline"),
     ("wave_u_net difference", "offline"),
     ("two_stage_unet one stage", "offline"),

@@ -38,6 +38,18 @@ def test_the_form_that_looks_both_ways_hears_the_future_and_the_causal_one_does_
             assert torch.equal(network(x)[..., :384], network(changed)[..., :384]) == causal
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_residual_one_adds_what_it_gives_to_the_first_channel(causal):
+    torch.manual_seed(0)
+    config = {"hidden": 4, "n_channels": 2, "n_sources": 2, "causal": causal}
+    residual = build("gatewave", **config, residual=True).eval()
+    plain = build("gatewave", **config).eval()
+    plain.load_state_dict(residual.state_dict())
+    x = 0.1 * torch.randn(2, 2, 3000)
+    with torch.no_grad():
+        torch.testing.assert_close(residual(x), x[:, :1] + plain(x))
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

@@ -92,6 +92,9 @@ def test_a_space_that_cannot_be_is_one_line(search, vary, message):
 def test_a_search_is_refused_for_a_training_that_it_is_not_for(search):
     with pytest.raises(ConfigError, match=r"is for trainings with loss.0.kind=l1, .* has snr"):
         search(needs={"loss.0.kind": "l1"})
+    with pytest.raises(ConfigError, match=r"with loss.0.kind=l1 or mae, .* has snr"):
+        search(needs={"loss.0.kind": ["l1", "mae"]})
+    search(needs={"loss.0.kind": ["l1", "snr"]})
     with pytest.raises(ConfigError, match="best near 0"):
         search(RATE, "checkpoints.metric=level_db")
     with pytest.raises(ConfigError, match="a trial uses one device"):

@@ -12,6 +12,7 @@ Its sources say: kernel 7, depth 3, widths that grow by 1.618 from 32, additive 
 GRU back to the width, the input divided by its standard deviation (+ 0.001).  They leave the stride open; here it is 4,
 so that the GRU runs at 250 Hz for 16 kHz.  The causal form is ours: a GRU one way, convolutions that look back only,
 and a scale of all samples until each one.  A stream is late by nothing but the hop of 64 samples that it waits for.
+With ``residual`` (ours) what the network gives is added to the first channel of the input.
 
 What makes it fast: the rate falls by 4 before the first wide layer; a streamed hop computes each value once.
 """
@@ -41,6 +42,7 @@ class GateWaveConfig(NetworkConfig):
     causal: bool = False  # False: the GRU runs both ways, the convolutions are centred
     normalisation: Literal["whole", "running", "none"] | None = None  # None: whole, or running when causal
     floor: float = Field(1e-3, gt=0)  # added to the scale
+    residual: bool = False  # the output is the input's first channel and a correction
 
     @model_validator(mode="after")
     def _check(self) -> GateWaveConfig:
@@ -109,8 +111,7 @@ class GateWave(Network):
             n_out = x.shape[-1] * config.stride
             first = 0 if config.causal else before
             x = functional.glu(up(x)[..., first : first + n_out], dim=1)
-        x = x[..., :n_samples]
-        return x if scale is None else x * scale
+        return self._finish(x[..., :n_samples], scale, waveform)
 
     def init_state(self, batch_size: int = 1) -> State:
         """Return the state before the first sample.  Raises `ModelError` when it is not causal."""
@@ -153,7 +154,7 @@ class GateWave(Network):
             kept.append(x[..., n_out:] - up.bias.unsqueeze(-1))
             x = functional.glu(x[..., :n_out], dim=1)
         following["up"] = tuple(kept)
-        return (x if scale is None else x * scale), following
+        return self._finish(x, scale, frame), following
 
     def flush(self, state: State) -> Tensor:
         """Return ``(batch, source, 0)``: nothing is late."""
@@ -172,6 +173,11 @@ class GateWave(Network):
         else:
             scale, energy = level_until(mono, energy, n_before)
         return waveform / (self.config.floor + scale), scale, energy
+
+    def _finish(self, x: Tensor, scale: Tensor | None, waveform: Tensor) -> Tensor:
+        """Return the output at the level of the input, ``(batch, source, time)``."""
+        x = x if scale is None else x * scale
+        return waveform[:, :1] + x if self.config.residual else x
 
     def _recur(self, x: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The bottleneck: ``(batch, channel, column)`` to the same."""

@@ -3,7 +3,7 @@
 ::
 
     about: The weights of both losses.
-    needs: {loss.0.kind: l1}                   # what the training must have for the keys to mean what they say
+    needs: {loss.0.kind: l1}                   # what it must have for the keys to mean what they say; a list: any
     set: {checkpoints.metric: pesq}            # what all trials have; words of the command line win
     prune: {after_trials: 5, after_share: 0.3} # null: every trial makes all its steps
     vary:
@@ -154,8 +154,12 @@ def load_plan(
     settings["config"] = settings_of(config.network_config)  # those that are not written out may vary too
     plan = Plan(search=search, settings=settings)
     for key, value in search.needs.items():
-        if (there := value_at(settings, key)) != value:
-            raise ConfigError(f"{where}: is for trainings with {key}={value}, {name} has {there}; give another --space")
+        there, allowed = value_at(settings, key), value if isinstance(value, list) else [value]
+        if there not in allowed:
+            any_of = " or ".join(map(str, allowed))
+            raise ConfigError(
+                f"{where}: is for trainings with {key}={any_of}, {name} has {there}; give another --space"
+            )
     check_metric(config)
     check_keys(plan, config, where)
     vary = {key: with_wholeness(plan, key, varied) for key, varied in search.vary.items()}
