@@ -38,6 +38,7 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "gatewave": ("gatewave", []),
     "film-prototype": ("film-prototype", []),
     "film-paper": ("film-paper", []),
+    "voice": ("voice", []),
     "timbre": ("timbre", []),
     "timbre-report": ("timbre-report", []),
 }

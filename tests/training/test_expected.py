@@ -89,11 +89,11 @@ def test_the_band_holds_for_the_presets_own_training_alone(preset, tmp_path):
 
     assert expected("training.workers=0", "tracker=none", "training.seed=5") is not None
     assert expected("optimiser.lr=0.5") is None
-    assert expected("data.segment_seconds=1") is None
+    assert expected("data.segment_seconds=3") is None
     assert expected("training.steps=3000") is None
     assert expected("optimiser.lr=0.5", "expected={at: {7: [0, 1]}}") == ExpectedConfig(at={7: (0, 1)})
     own = tmp_path / "own.yaml"
-    own.write_text("preset: gatewave\ndata: {segment_seconds: 1}\n")
+    own.write_text("preset: gatewave\ndata: {segment_seconds: 3}\n")
     assert load_run_config(str(own), quick=True).expected is None
 
 
