@@ -1,7 +1,7 @@
-"""Trains BandRNN on a processor with GRUs of our own; elsewhere nothing changes.
+"""Trains BandRNN with GRUs of our own.
 
-`gru.cpp` beside it has them in float32.  `gru_bf16.cpp` is for processors with a matrix unit (AMX), and takes over with
-``training.precision=bf16``.
+`gru.cpp` beside it has them in float32, for processors.  ``training.precision=bf16`` takes `gru_bf16.cpp` on processors
+with a matrix unit (AMX), and `gru_triton.py` on NVIDIA's graphics cards.  Elsewhere nothing changes.
 
 python scripts/fast_gru/train.py train voice --corpus ...  # what follows is as after `resound`
 python scripts/fast_gru/train.py --check                   # values and gradients beside torch's, and times
@@ -17,12 +17,13 @@ Only the gradient of what is learned is there: no second derivatives.
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from resound.cli.main import main  # before torch: it sets how many threads there are
 
@@ -37,7 +38,10 @@ SOURCES = {torch.float32: "gru.cpp", torch.bfloat16: "gru_bf16.cpp"}  # by what 
 FLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp"]  # the second: for this machine alone
 FRAMES, BANDS = 1, 2  # axes of (batch, frame, band, channel)
 PER_DIRECTION = 4  # weights
-TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 0.05}  # of the largest value: bfloat16 has 8 bits
+TOLERANCES = {torch.float32: 1e-4, torch.float16: 0.01, torch.bfloat16: 0.05}  # of the largest value: by their bits
+# What is compared: examples, frames, bands, channels, states over time and over bands.  As in training; small; odd.
+SIZES = ((16, 200, 24, 40, 40, 20), (4, 37, 16, 24, 24, 12), (3, 11, 7, 9, 10, 7))
+SIZES_INTERPRETED = ((1, 7, 3, 24, 144, 96), (3, 4, 5, 9, 10, 7))
 
 
 @functools.cache
@@ -120,6 +124,15 @@ def recur(
     return Recurrence.apply(x, before, axis, dtype, *gru.parameters())
 
 
+@functools.cache
+def on_a_card() -> Callable[..., Tensor] | None:
+    """Return what `recur` is on a graphics card; None where there is no Triton."""
+    try:
+        return importlib.import_module("gru_triton").recur
+    except ImportError:
+        return None
+
+
 Forward = Callable[[band_rnn.Block, Tensor, Tensor, int], tuple[Tensor, Tensor]]
 
 
@@ -130,11 +143,12 @@ def faster(original: Forward) -> Forward:
         dtype = dtype_of_products(x, hidden)
         if not torch.is_grad_enabled() or dtype is None:
             return original(self, x, hidden, n_batch)
+        along_axis = on_a_card() if x.is_cuda else recur
         x = x.float().contiguous()  # once: of two orders in memory, a sum has its first summand's
         before = None if self.both_ways else hidden.float()
-        y = recur(self.time, x.unflatten(0, (n_batch, -1)), FRAMES, before, dtype)
+        y = along_axis(self.time, x.unflatten(0, (n_batch, -1)), FRAMES, before, dtype)
         x = x + self.after_time(y.flatten(0, 1))
-        z = recur(self.bands, x.unflatten(0, (n_batch, -1)), BANDS, dtype=dtype)
+        z = along_axis(self.bands, x.unflatten(0, (n_batch, -1)), BANDS, None, dtype)
         return x + self.after_bands(z.flatten(0, 1)), y[:, -1, :, : self.time.hidden_size]
 
     return forward
@@ -142,6 +156,9 @@ def faster(original: Forward) -> Forward:
 
 def dtype_of_products(x: Tensor, hidden: Tensor) -> torch.dtype | None:
     """Return what our own GRUs multiply; None where they do not know how."""
+    if x.is_cuda:
+        is_bf16 = torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") == torch.bfloat16
+        return torch.bfloat16 if is_bf16 and on_a_card() is not None else None
     if x.device.type != "cpu":
         return None
     if torch.is_autocast_enabled("cpu"):
@@ -152,7 +169,8 @@ def dtype_of_products(x: Tensor, hidden: Tensor) -> torch.dtype | None:
 
 def run() -> None:
     """Run the command line of resound with the other GRUs."""
-    kernel(torch.float32)  # the other is compiled when it is used first
+    if not torch.cuda.is_available():
+        kernel(torch.float32)  # the other is compiled when it is used first
     band_rnn.Block.forward = faster(band_rnn.Block.forward)  # type: ignore[assignment, method-assign]
     main()
 
@@ -160,53 +178,72 @@ def run() -> None:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def available() -> list[torch.dtype]:
-    """Return what can be multiplied on this processor."""
-    return [torch.float32] + [torch.bfloat16] * has_matrix_unit()
+class Way(NamedTuple):
+    """One of our GRUs, and what is asked of it."""
+
+    recur: Callable[..., Tensor]
+    device: str
+    dtype: torch.dtype  # of what is multiplied
+    sizes: tuple[tuple[int, ...], ...] = SIZES
+
+
+def available() -> list[Way]:
+    """Return what there is on this machine; with TRITON_INTERPRET=1 that of graphics cards too, step by step."""
+    ways = [Way(recur, "cpu", torch.float32)] + [Way(recur, "cpu", torch.bfloat16)] * has_matrix_unit()
+    ours = on_a_card()
+    if ours is not None and torch.cuda.is_available():
+        ways.append(Way(ours, "cuda", torch.bfloat16))
+    elif ours is not None and os.environ.get("TRITON_INTERPRET") == "1":  # which multiplies no bfloat16
+        ways += [Way(ours, "cpu", dtype, SIZES_INTERPRETED) for dtype in (torch.float32, torch.float16)]
+    return ways
 
 
 def check() -> None:
     """Print the largest difference from torch, as part of the largest value, and times; fail where it is too large."""
     torch.set_num_threads(os.cpu_count() or 1)
-    for dtype in available():
+    torch.backends.cudnn.allow_tf32 = False
+    for way in available():
         torch.manual_seed(0)
-        found = differences(dtype)
-        print(f"{dtype}: largest difference {float(torch.tensor(found).max()):.1e}")
-        if not all(difference < TOLERANCES[dtype] for difference in found):  # NaN is less than nothing
+        found = differences(way)
+        told = f"{way.dtype}" + (" in Triton" if way.recur is not recur else "")
+        print(f"{told}: largest difference {float(torch.tensor(found).max()):.1e}")
+        if not all(difference < TOLERANCES[way.dtype] for difference in found):  # NaN is less than nothing
             raise SystemExit("differs from torch")
 
 
-def differences(dtype: torch.dtype) -> list[float]:
+def differences(way: Way) -> list[float]:
     """Return the largest of each comparison with torch in float32, and print them and times."""
-    ours_at = functools.partial(recur, dtype=dtype)
+    ours_at = functools.partial(way.recur, dtype=way.dtype)
     found: list[float] = []
-    sizes = [(16, 200, 24, 40, 40, 20), (4, 37, 16, 24, 24, 12), (3, 11, 7, 9, 10, 7)]  # as in training; small; odd
-    for n_batch, n_frames, n_bands, n_in, n_time, n_band in sizes:
-        over_time, over_bands = nn.GRU(n_in, n_time), nn.GRU(n_in, n_band, batch_first=True, bidirectional=True)
-        for gru, axis in ((over_time, FRAMES), (over_bands, BANDS)):
-            x = torch.randn(n_batch, n_frames, n_bands, n_in)
-            before = torch.randn(n_batch, n_bands, gru.hidden_size).tanh() if axis == FRAMES else None
-            like = torch.randn(n_batch, n_frames, n_bands, gru.hidden_size * (1 + gru.bidirectional))
+    for n_batch, n_frames, n_bands, n_in, n_time, n_band in way.sizes:
+        for axis, n_hidden, both_ways in ((FRAMES, n_time, False), (FRAMES, n_time, True), (BANDS, n_band, True)):
+            gru = nn.GRU(n_in, n_hidden, batch_first=axis == BANDS, bidirectional=both_ways).to(way.device)
+            x = torch.randn(n_batch, n_frames, n_bands, n_in, device=way.device)
+            before = None if both_ways else torch.randn(n_batch, n_bands, n_hidden, device=way.device).tanh()
+            like = torch.randn(n_batch, n_frames, n_bands, n_hidden * (1 + both_ways), device=way.device)
             ours, theirs = (learn(each, gru, x, axis, before, like) for each in (ours_at, by_torch))
             difference = largest_difference(ours, theirs)
             found.append(difference)
-            print(f"{'bands' if axis == BANDS else 'time'} {n_in} to {gru.hidden_size}: difference {difference:.1e}")
-            if n_frames < sizes[0][1]:
+            of = f"{'bands' if axis == BANDS else 'time'}{', both ways' * both_ways}"
+            print(f"{of} {n_in} to {n_hidden}: difference {difference:.1e}")
+            if n_frames < SIZES[0][1]:
                 continue
             fast, slow = (seconds(learn, each, gru, x, axis, before, like) for each in (ours_at, by_torch))
             print(f"  forward and backward {1e3 * fast:.1f} ms, torch {1e3 * slow:.1f} ms: {slow / fast:.2f} times")
-    return found + [difference_of_block(dtype, both_ways=both_ways) for both_ways in (False, True)]
+    if way.recur is recur or way.device == "cuda":
+        found += [difference_of_block(way, both_ways=both_ways) for both_ways in (False, True)]
+    return found
 
 
-def difference_of_block(dtype: torch.dtype, *, both_ways: bool) -> float:
+def difference_of_block(way: Way, *, both_ways: bool) -> float:
     """Return how far a whole block is from its original, in values and gradients, as part of the largest."""
-    block = band_rnn.Block(12, 10, 6, both_ways=both_ways)
-    x, like = torch.randn(3 * 21, 8, 12), torch.randn(3 * 21, 8, 12)
-    hidden = torch.randn(3, 8, 10).tanh()  # both ways, nobody takes it
+    block = band_rnn.Block(12, 10, 6, both_ways=both_ways).to(way.device)
+    x, like = (torch.randn(3 * 21, 8, 12, device=way.device) for _ in range(2))
+    hidden = torch.randn(3, 8, 10, device=way.device).tanh()  # both ways, nobody takes it
     of_each = []
     for forward in (faster(band_rnn.Block.forward), band_rnn.Block.forward):
         given = [each.clone().requires_grad_() for each in (x, hidden)]
-        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32 and not of_each):
+        with torch.autocast(way.device, way.dtype, enabled=way.dtype != torch.float32 and not of_each):
             y, after = forward(block, *given, 3)
         learnt = [*given[: 1 if both_ways else None], *block.parameters()]
         gradients = torch.autograd.grad((y * like).sum() + after.sum(), learnt)
@@ -235,7 +272,7 @@ def learn(
     """Return the output and the gradients of its product with `like`."""
     given = [each.clone().requires_grad_() for each in (x, before) if each is not None]
     y = way(gru, given[0], axis, *given[1:])
-    return [y.detach(), *torch.autograd.grad(y, [*given, *gru.parameters()], like)]
+    return [y.detach(), *torch.autograd.grad(y, [*given, *gru.parameters()], like.to(y.dtype))]
 
 
 def seconds(call: Callable[..., object], *arguments: object) -> float:
@@ -244,6 +281,8 @@ def seconds(call: Callable[..., object], *arguments: object) -> float:
     for _ in range(5):
         begun = time.perf_counter()
         call(*arguments)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         times.append(time.perf_counter() - begun)
     return min(times)
 
