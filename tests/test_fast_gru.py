@@ -45,3 +45,20 @@ def test_values_and_gradients_are_torchs(tmp_path):
     assert float(largest["float32"]) < 1e-4
     assert ("bfloat16" in largest) == has_matrix_unit()
     assert float(largest.get("bfloat16", 0)) < 0.05
+
+
+@pytest.mark.slow
+def test_values_and_gradients_of_graphics_cards_are_torchs():
+    pytest.importorskip("triton", reason="needs triton, whose interpreter runs on any processor")
+    done = subprocess.run(
+        [sys.executable, DRIVER, "--check", "card"],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    largest = dict(re.findall(r"torch\.(\w+) in Triton: largest difference (\S+)", done.stdout))
+    assert float(largest["float32"]) < 1e-5
+    assert float(largest["float16"]) < 0.01  # in the place of bfloat16, which the interpreter does not multiply

@@ -5,6 +5,7 @@ with a matrix unit (AMX), and `gru_triton.py` on NVIDIA's graphics cards.  Elsew
 
 python scripts/fast_gru/train.py train voice --corpus ...  # what follows is as after `resound`
 python scripts/fast_gru/train.py --check                   # values and gradients beside torch's, and times
+TRITON_INTERPRET=1 python scripts/fast_gru/train.py --check card          # those of cards alone, without one
 
 Why: torch's GRU on a processor writes the gates of every frame to memory and reads them back, and adds up the gradient
 of its recurrent matrix frame by frame.  BandRNN's GRUs are small and run over hundreds of sequences: weights and state
@@ -21,7 +22,7 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -188,7 +189,7 @@ class Way(NamedTuple):
 
 
 def available() -> list[Way]:
-    """Return what there is on this machine; with TRITON_INTERPRET=1 that of graphics cards too, step by step."""
+    """Return what there is on this machine; with TRITON_INTERPRET=1 that of graphics cards too, on its processor."""
     ways = [Way(recur, "cpu", torch.float32)] + [Way(recur, "cpu", torch.bfloat16)] * has_matrix_unit()
     ours = on_a_card()
     if ours is not None and torch.cuda.is_available():
@@ -198,11 +199,13 @@ def available() -> list[Way]:
     return ways
 
 
-def check() -> None:
+def check(ways: Sequence[Way]) -> None:
     """Print the largest difference from torch, as part of the largest value, and times; fail where it is too large."""
+    if not ways:
+        raise SystemExit("no graphics card, or no triton")
     torch.set_num_threads(os.cpu_count() or 1)
     torch.backends.cudnn.allow_tf32 = False
-    for way in available():
+    for way in ways:
         torch.manual_seed(0)
         found = differences(way)
         told = f"{way.dtype}" + (" in Triton" if way.recur is not recur else "")
@@ -288,4 +291,7 @@ def seconds(call: Callable[..., object], *arguments: object) -> float:
 
 
 if __name__ == "__main__":
-    check() if sys.argv[1:] == ["--check"] else run()
+    if sys.argv[1:2] == ["--check"]:
+        check([way for way in available() if sys.argv[2:] != ["card"] or way.recur is not recur])
+    else:
+        run()

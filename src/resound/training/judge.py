@@ -16,6 +16,7 @@ from resound.judging.table import text_table, verdict
 from resound.mixing.cache import CachedExamples
 from resound.mixing.example import Example
 from resound.models.network import Network
+from resound.training.before import Audio, after_stages
 from resound.training.config import RunConfig
 from resound.training.processes import Processes
 
@@ -33,6 +34,7 @@ class Judge:
     def __init__(self, config: RunConfig, examples: CachedExamples, processes: Processes = Processes()) -> None:  # noqa: B008
         self._config, self._examples = config, examples
         self._processes = processes
+        self._heard: dict[int, Audio] = {}  # by index, where stages run before the network
         self.baselines: dict[str, Summary] = {}
         self.seconds = 0.0  # that the last validation took
 
@@ -77,10 +79,17 @@ class Judge:
         for start in range(0, len(indices), size):
             part = indices[start : start + size]
             batch = [self._examples.example(0, index) for index in part]
-            degraded = torch.from_numpy(np.stack([example.degraded for example in batch])).to(device)
+            heard = [self._given(index, example) for index, example in zip(part, batch, strict=True)]
+            degraded = torch.from_numpy(np.stack(heard)).to(device)
             with torch.inference_mode():
                 estimates = network(degraded).float().cpu().numpy()
             yield from zip(part, batch, estimates, strict=True)
+
+    def _given(self, index: int, example: Example) -> Audio:
+        """Return what the network hears of an example when it restores; the second time at no cost."""
+        if self._config.after.order and index not in self._heard:
+            self._heard[index] = after_stages(self._config.after, example.degraded, example.sample_rate)
+        return self._heard.get(index, example.degraded)
 
     def _row(self, index: int, example: Example, estimate: np.ndarray) -> Judged:
         extra = self._config.asked.at(index, self._examples.n_examples)

@@ -32,6 +32,7 @@ from resound.mixing.cache import CachedExamples
 from resound.mixing.denoisers import denoise, open_denoiser
 from resound.mixing.example import Example
 from resound.models.network import Network
+from resound.training.before import after_stages
 from resound.training.config import RunConfig
 from resound.training.recordings import Recording, names_apart
 from resound.training.trackers import Tracker
@@ -73,6 +74,8 @@ class Listening:
         names = names_apart([each.path for each in recordings or ()], self._sounds)
         for name, recording in zip(names, recordings or (), strict=True):
             self._sounds[name] = own_sound(recording, self._rate, config)
+        for sound in self._sounds.values():
+            sound.fed = [after_stages(config.after, fed, self._rate) for fed in sound.fed]
         self._made: dict[str, Audio] = {}  # of the validation before
         self._is_first = True
 

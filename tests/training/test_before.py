@@ -1,0 +1,66 @@
+"""Where stages run before a network when it restores, it is judged and listened to behind them."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
+pytest.importorskip("lightning", reason="needs the extra: pip install '.[train]'")
+
+from resound.inference.pipeline import restore  # noqa: E402
+from resound.judging.scores import si_sdr  # noqa: E402
+from resound.mixing.cache import open_cache  # noqa: E402
+from resound.models.network import Network, NetworkConfig  # noqa: E402
+from resound.training.judge import Judge  # noqa: E402
+from resound.training.listening import Listening  # noqa: E402
+
+DEHISS = "after={order: [dehiss], dehiss: {max_reduction_db: 12}}"
+
+
+class AsItWas(Network):
+    """Gives what it hears."""
+
+    def process(self, waveform):
+        return waveform
+
+
+@pytest.fixture
+def examples(plan):
+    config = plan()
+    return open_cache(config.validation_mixing, config.validation.n_examples, n_jobs=1)
+
+
+def network_at(sample_rate):
+    return AsItWas(NetworkConfig(sample_rate=sample_rate))
+
+
+def gain_of_stages(examples, config):
+    """What the stages alone are worth."""
+    gains = []
+    for index in range(examples.n_examples):
+        example = examples.example(0, index)
+        stages_alone = restore(example.degraded, example.sample_rate, "classic", config=config.after)
+        noisy, better = (si_sdr(each.astype("f8"), example.clean) for each in (example.degraded, stages_alone))
+        gains.append(float(np.mean(better) - np.mean(noisy)))
+    return gains
+
+
+def test_validation_hears_what_restoring_hears(plan, examples):
+    config = plan(DEHISS)
+    judge = Judge(config, examples)
+    network = network_at(examples.sample_rate)
+    gains = gain_of_stages(examples, config)
+    assert np.abs(gains).max() > 0.3  # else this test says nothing
+    for _ in range(2):  # the second time from memory
+        found = judge(network, torch.device("cpu")).overall["si_sdr_i"].mean
+        assert found == pytest.approx(np.mean(gains), abs=1e-3)
+    assert Judge(plan(), examples)(network, torch.device("cpu")).overall["si_sdr_i"].mean == pytest.approx(0, abs=1e-3)
+
+
+def test_listening_hears_what_restoring_hears(plan, examples, tmp_path):
+    config = plan(DEHISS)
+    listening = Listening(config, tmp_path, examples)
+    (sound,) = listening._sounds.values()
+    example = examples.example(0, 0)
+    (fed,) = sound.fed
+    assert np.array_equal(fed, restore(example.degraded, example.sample_rate, "classic", config=config.after))
+    assert np.array_equal(sound.given, example.degraded)  # "before" is the recording
