@@ -43,7 +43,7 @@ def test_a_preset_without_weights_says_how_to_get_some():
 
 
 def test_an_unknown_name_is_told_with_the_nearest():
-    with pytest.raises(ModelError, match="timbr: no such model; did you mean 'timbre'"):
+    with pytest.raises(ModelError, match="timbr: no such model \\(did you mean 'timbre'"):
         resound.load("timbr")
 
 

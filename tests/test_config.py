@@ -63,8 +63,8 @@ def test_an_empty_file_is_the_defaults(tmp_path):
     [
         ("dehiss", "'dehiss' is not a setting; write key=value"),
         ("=3", "'=3' is not a setting"),
-        ("dehis.x=3", "dehis: no such setting; did you mean 'dehiss'?"),
-        ("dehiss.max_reduction=3", "dehiss.max_reduction: no such setting; did you mean 'max_reduction_db'?"),
+        ("dehis.x=3", "dehis: no such setting (did you mean 'dehiss'?)"),
+        ("dehiss.max_reduction=3", "dehiss.max_reduction: no such setting (did you mean 'max_reduction_db'?)"),
         ("qqq=3", "qqq: no such setting (there are order, skip, declick, dehum, dehiss)"),
         ("dehiss.max_reduction_db=loud", "dehiss.max_reduction_db: input should be a valid number"),
         ("dehiss.max_reduction_db=-1", "should be greater than or equal to 0, got -1"),
@@ -100,10 +100,10 @@ class Drawing(BaseModel):
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        ({"shape": "sqare"}, "parts.1.shape: no such shape 'sqare'; did you mean 'square'?"),
+        ({"shape": "sqare"}, "parts.1.shape: no such shape 'sqare' (did you mean 'square'?)"),
         ({"shape": "line"}, "parts.1.shape: no such shape 'line' (there are circle, square)"),
         ({}, "parts.1.shape: is missing"),
-        ({"shape": "circle", "radius": 2}, "parts.1.circle.radius: no such setting; did you mean 'radius_mm'?"),
+        ({"shape": "circle", "radius": 2}, "parts.1.circle.radius: no such setting (did you mean 'radius_mm'?)"),
         ({"shape": "square", "radius_mm": 2}, "parts.1.square.radius_mm: no such setting (there are shape, side_mm)"),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 
 
 def test_the_nearest_name_is_offered_only_when_it_is_near():
-    assert did_you_mean("clasic", ["auto", "classic"]) == "; did you mean 'classic'?"
+    assert did_you_mean("clasic", ["auto", "classic"]) == " (did you mean 'classic'?)"
     assert did_you_mean("demucs", ["auto", "classic"]) == ""
 
 

@@ -17,7 +17,7 @@ from resound.errors import counted, did_you_mean, one_line
     ],
 )
 def test_only_what_is_near_and_another_word_is_offered(word, choices, found):
-    assert did_you_mean(word, choices) == ("" if found is None else f"; did you mean {found!r}?")
+    assert did_you_mean(word, choices) == ("" if found is None else f" (did you mean {found!r}?)")
 
 
 def test_one_is_singular_and_all_else_is_plural():

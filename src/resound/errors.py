@@ -54,9 +54,9 @@ class Interrupted(BaseException):
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Return ``"; did you mean 'classic'?"`` for the nearest other choice, or an empty string when none is near."""
+    """Return ``" (did you mean 'classic'?)"`` for the nearest other choice, or an empty string when none is near."""
     found = nearest(word, (choice for choice in choices if choice != word))
-    return "" if found is None else f"; did you mean {found!r}?"
+    return "" if found is None else f" (did you mean {found!r}?)"
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

@@ -94,7 +94,7 @@ def test_one_speaker_warns_that_nothing_validates(here, resound):
     [
         (["nowhere", "--as", "speech"], "nowhere: no such folder; check the path"),
         (["speech"], "nothing says what it holds; give --as speech, effects, music, noise, room or pairs"),
-        (["speech", "--as", "speach"], "--as speach: is unknown; did you mean 'speech'?"),
+        (["speech", "--as", "speach"], "--as speach: is unknown (did you mean 'speech'?)"),
         (["speech", "--as", "speech", "--layout", "vctk"], "none is of the layout vctk"),
         (["speech", "--as", "speech", "--valid", "120"], "leave nothing to train on"),
     ],

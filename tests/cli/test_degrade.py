@@ -143,7 +143,7 @@ def test_a_chain_is_listed_as_it_is_written(resound):
     ("arguments", "fault"),
     [
         (["absent.wav"], "absent.wav: does not exist"),
-        (["speech.wav", "--chain", "flim-1960s"], "flim-1960s: no such chain; did you mean 'film-1960s'?"),
+        (["speech.wav", "--chain", "flim-1960s"], "flim-1960s: no such chain (did you mean 'film-1960s'?)"),
         (["speech.wav", "--chain", "no.yaml"], "no.yaml: no such file"),
         (["speech.wav", "--seed", "-1"], "seed: -1 is negative"),
         (["speech.wav", "--set", "hiss.snr=2", "--chain", "own.yaml"], "step 2 (hiss): snr: no such setting"),
@@ -165,7 +165,7 @@ def test_a_chain_is_listed_as_it_is_written(resound):
         (["speech.wav", "--params", "/proc/x.json"], "resound: /proc"),
         (["speech.wav", "--chain", "loud.yaml"], "the result passes what 32-bit float holds; lower the gains"),
         (["speech.wav", "--replay", "deep.json"], "deep.json: is nested too deep"),
-        (["--list", "his"], "his: is neither a degradation nor a chain; did you mean"),
+        (["--list", "his"], "his: is neither a degradation nor a chain (did you mean"),
     ],
 )
 def test_what_goes_wrong_is_one_line(resound, here, speech, chain, arguments, fault):

@@ -127,12 +127,12 @@ def test_a_model_on_disk_is_shown_with_its_licence(tmp_path, resound):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["convtasnet"], "convtasnet: no such network or preset; did you mean 'conv"),
-        (["timbre-report", "widht=3"], "timbre: widht: no such setting; did you mean 'widths'"),
+        (["convtasnet"], "convtasnet: no such network or preset (did you mean 'conv"),
+        (["timbre-report", "widht=3"], "timbre: widht: no such setting (did you mean 'widths'"),
         (["timbre-report", "kernel"], "'kernel' is not a setting; write key=value"),
         (["timbre-report", "kernel=3"], "timbre: settings: stride 6 leaves gaps between kernels of 3; lower it"),
         (["timbre", "--preset", "convtasnet-paper"], "convtasnet-paper: is a preset of conv_tasnet, not of timbre"),
-        (["timbre", "--preset", "timbr"], "timbr: no such preset; did you mean 'timbre'"),
+        (["timbre", "--preset", "timbr"], "timbr: no such preset (did you mean 'timbre'"),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(resound, words, message):

@@ -149,7 +149,7 @@ def test_what_is_no_recording_is_refused_in_one_line_and_leaves_nothing(here, re
 
 def test_a_missing_file_is_refused_with_the_nearest_name(here, resound):
     write_wav(here / "interview.wav")
-    assert_refused(resound("restore", "intervew.wav"), "intervew.wav: does not exist; did you mean 'interview.wav'?")
+    assert_refused(resound("restore", "intervew.wav"), "intervew.wav: does not exist (did you mean 'interview.wav'?)")
     assert files_below(here) == {"interview.wav"}
 
 
@@ -441,16 +441,16 @@ def test_the_folder_of_the_output_is_made(here, resound):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--model", "clasic"), "model 'clasic' is not known; did you mean 'classic'?"),
+        (("--model", "clasic"), "model 'clasic' is not known (did you mean 'classic'?)"),
         (("--model", "no.onnx"), "no.onnx: no such model file; give the path of an .onnx file"),
         (("--strength", "1.5"), "strength is 1.5; give 0 (leave as it is) to 1 (restore in full)"),
         (("--strength", "-0.1"), "strength is -0.1; give 0"),
         (("--strength", "nan"), "strength is nan; give 0"),
-        (("--only", "declik"), "stage 'declik' is not known; did you mean 'declick'?"),
-        (("--skip", "hum"), "stage 'hum' is not known; did you mean 'dehum'?"),
+        (("--only", "declik"), "stage 'declik' is not known (did you mean 'declick'?)"),
+        (("--skip", "hum"), "stage 'hum' is not known (did you mean 'dehum'?)"),
         (("--only", "dehum", "--skip", "dehum"), "no stage is left to run; give --only or --skip fewer names"),
         (("--set", "dehiss"), "'dehiss' is not a setting; write key=value"),
-        (("--set", "dehis.max_reduction_db=3"), "dehis: no such setting; did you mean 'dehiss'?"),
+        (("--set", "dehis.max_reduction_db=3"), "dehis: no such setting (did you mean 'dehiss'?)"),
         (("--set", "dehiss.max_reduction_db=99"), "dehiss.max_reduction_db: input should be less than or equal to 60"),
         (("--set", "dehiss.max_reduction_db=2001-99-99"), "'2001-99-99' cannot be read as a value; put it in quotes"),
         (("--max-reduction", "61"), "max reduction is 61 dB; give 0 to 60"),

@@ -94,7 +94,7 @@ def test_bare_samples_keep_their_delay_where_asked(tiny_stream):  # noqa: F811
     [
         (b"", (), "stdin: is empty; send sound"),
         (b"OggS....................", (), "stdin: is no WAV"),
-        (b"", ("--raw", "s16"), "raw is 's16'; did you mean 's16le'?"),
+        (b"", ("--raw", "s16"), "raw is 's16' (did you mean 's16le'?)"),
         (b"", ("--raw", "s16le"), "bare samples do not say their rate"),
         (b"", ("--rate", 8000), "--rate and --channels are in a WAV's header"),
         (b"", ("--raw", "s16le", "--rate", 8000, "--channels", 0), "channels is 0"),

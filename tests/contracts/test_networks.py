@@ -196,7 +196,7 @@ def test_samples_that_are_no_numbers_are_refused(network):
 
 def test_an_unknown_setting_is_named(network):
     name = next(key for key, (kind, _) in MODELS.items() if kind is type(network))
-    with pytest.raises(ConfigError, match="sample_rat: no such setting; did you mean 'sample_rate'"):
+    with pytest.raises(ConfigError, match="sample_rat: no such setting \\(did you mean 'sample_rate'"):
         build(name, sample_rat=8000)
 
 

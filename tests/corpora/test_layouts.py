@@ -363,7 +363,7 @@ def test_a_plain_folder_needs_to_be_told_what_it_holds(tmp_path):
 
 
 def test_an_unknown_layout_names_the_nearest(tmp_path):
-    with pytest.raises(ConfigError, match=r"--layout librispeach: no such layout; did you mean 'librispeech'"):
+    with pytest.raises(ConfigError, match=r"--layout librispeach: no such layout \(did you mean 'librispeech'"):
         scan(make(tmp_path, "a.wav"), ScanOptions(layout="librispeach"))
 
 

@@ -67,7 +67,7 @@ def test_an_existing_file_is_not_replaced_unasked(tmp_path):
     [
         ("{", "is not JSON ('{')"),
         ("[1]", "is not JSON ('[1]')"),
-        (LINE | {"sample_rat": 1}, "has unknown 'sample_rat'; did you mean 'sample_rate'?"),
+        (LINE | {"sample_rat": 1}, "has unknown 'sample_rat' (did you mean 'sample_rate'?)"),
         ({"path": "a.wav", "sample_rate": 8000}, "has no 'n_samples'"),
         (LINE | {"n_samples": "8000"}, "has '8000' for 'n_samples'"),
         (LINE | {"n_samples": True}, "has True for 'n_samples'"),

@@ -56,5 +56,5 @@ def test_a_threshold_of_the_config_counts(plan):  # noqa: F811
 
 
 def test_a_wrong_setting_of_doctor_is_told(plan):  # noqa: F811
-    with pytest.raises(ConfigError, match=r"doctor.data.dc_levle: no such setting; did you mean 'dc_level'"):
+    with pytest.raises(ConfigError, match=r"doctor.data.dc_levle: no such setting \(did you mean 'dc_level'"):
         data_check(plan("doctor.data.dc_levle=1"))

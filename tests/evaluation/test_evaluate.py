@@ -59,7 +59,7 @@ def test_classic_and_the_ideal_mask_stand_beside_it(folders, resound):
 
 def test_metrics_that_there_are_not_are_named(folders, resound):
     ended = resound("evaluate", *SIDES, "--metrics", "pesk")
-    assert ended.status == 1 and "metric 'pesk' is not known; did you mean 'pesq'?" in ended.stderr
+    assert ended.status == 1 and "metric 'pesk' is not known (did you mean 'pesq'?)" in ended.stderr
 
 
 def test_outputs_may_have_a_mark_behind_the_name(folders, resound):

@@ -155,7 +155,7 @@ def test_the_command_tells_what_it_made(resound, tiny_model, tmp_path):
     ("words", "message"),
     [
         (("x.bin",), "is called .onnx; give -o x.onnx"),
-        (("x.onnx", "--weights", "int4"), "weights is 'int4'; did you mean 'int8'?"),
+        (("x.onnx", "--weights", "int4"), "weights is 'int4' (did you mean 'int8'?)"),
         (("nowhere/x.onnx/y.onnx", "--no-verify"), None),
     ],
 )

@@ -128,7 +128,7 @@ def test_slow_measures_are_taken_of_some_examples_evenly(examples):
     asked = Asked(("stoi",), 20)
     assert sum(bool(asked.at(index, 1000)) for index in range(1000)) == 20
     assert all(asked.at(index, 7) for index in range(7))
-    with pytest.raises(ConfigError, match="'pesk' is not known; did you mean 'pesq'"):
+    with pytest.raises(ConfigError, match="'pesk' is not known \\(did you mean 'pesq'"):
         Asked(("pesk",))
 
 

@@ -156,11 +156,11 @@ def test_a_loss_goes_to_other_processes(waveforms):
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ([{"kind": "si_srd"}], "plan.yaml: loss.0.kind: no such kind 'si_srd'; did you mean 'si_sdr'?"),
+        ([{"kind": "si_srd"}], "plan.yaml: loss.0.kind: no such kind 'si_srd' (did you mean 'si_sdr'?)"),
         ([{"kind": "qq"}], "loss.0.kind: no such kind 'qq' (there are l1, mse, snr, "),
         ([{"weight": 1}], "loss.0.kind: is missing"),
         (["l1"], "loss.0: input should be a valid dictionary"),
-        ([{"kind": "multi_stft", "fft_size": [3]}], "loss.0.multi_stft.fft_size: no such setting; did you mean 'fft_s"),
+        ([{"kind": "multi_stft", "fft_size": [3]}], "loss.0.multi_stft.fft_size: no such setting (did you mean 'fft_s"),
         ([{"kind": "l1", "qqq": 1}], "loss.0.l1.qqq: no such setting (there are kind, weight)"),
         ([{"kind": "l1"}, {"kind": "snr", "max_snr_db": "x"}], "loss.1.snr.max_snr_db: input should be a valid number"),
         ([{"kind": "multi_stft", "fft_sizes": [512]}], "fft_sizes, hops and windows have [1, 3, 3] numbers; give as"),

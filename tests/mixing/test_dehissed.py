@@ -52,7 +52,7 @@ def test_domains_are_chosen(corpus, write_corpus, tmp_path, resound):
     assert resound("corpus", "dehiss", corpus, "-o", tmp_path / "clean", "--domain", "speech").status == 0
     assert {each.domain for each in read_manifest(tmp_path / "clean.jsonl").recordings} == {"speech"}
     ended = resound("corpus", "dehiss", corpus, "-o", tmp_path / "other", "--domain", "speach")
-    assert ended.status == 1 and "speach: no recordings of this domain; did you mean 'speech'?" in ended.stderr
+    assert ended.status == 1 and "speach: no recordings of this domain (did you mean 'speech'?)" in ended.stderr
 
 
 def test_an_earlier_run_is_gone_on_with(corpus, tmp_path, resound):

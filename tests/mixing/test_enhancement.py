@@ -347,5 +347,5 @@ def test_the_target_may_have_the_response_too(speech_corpus):
 
 
 def test_a_step_that_the_chain_has_not_is_named(speech_corpus):
-    with pytest.raises(ConfigError, match="same_on_target: the chain has no step 'his'; did you mean 'hiss'"):
+    with pytest.raises(ConfigError, match="same_on_target: the chain has no step 'his' \\(did you mean 'hiss'"):
         Enhancement(settings([{"corpus": speech_corpus}], same_on_target=["his"]))

@@ -485,7 +485,7 @@ def test_a_plan_reads_its_denoiser_beside_the_mixing(tmp_path, speech_corpus):
     assert load_plan(path, ["denoiser=rnnoise"], folder=tmp_path).denoisers[0].with_ == "rnnoise"
     several = load_plan(path, ["denoiser=[voice, {with: classic}]"], folder=tmp_path)
     assert [each.with_ for each in several.denoisers] == ["voice", "classic"]
-    with pytest.raises(ConfigError, match=r"mix.yaml: denoiser: timeout_secs: no such setting; did you mean"):
+    with pytest.raises(ConfigError, match=r"mix.yaml: denoiser: timeout_secs: no such setting \(did you mean"):
         load_plan(path, ["denoiser.timeout_secs=5"], folder=tmp_path)
     with pytest.raises(ConfigError, match=r"mix.yaml: denoiser: is 3; write it as"):
         load_plan(path, ["denoiser=3"], folder=tmp_path)

@@ -227,7 +227,7 @@ def test_the_first_parameter_that_does_not_fit_is_named():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"n_blox": 2}, "n_blox: no such setting of ConvTasNet; did you mean 'n_blocks'"),
+        ({"n_blox": 2}, "n_blox: no such setting of ConvTasNet \\(did you mean 'n_blocks'"),
         ({"fb_name": "stft"}, "fb_name stft cannot be imported"),
         ({"norm_type": "bN"}, "norm_type bN cannot be imported; gLN, cLN, cgLN can"),
         ({"out_chan": 3}, "out_chan 3 cannot be imported"),

@@ -195,8 +195,8 @@ def test_published_networks_are_known_by_name(name):
         (None, {"depth": 3}, r"the weights have no 'encoder\.2\.0\.weight'"),
         (None, {"causal": False}, r"the weights have no 'lstm\.lstm\.weight_ih_l0_reverse'"),
         ("more", {}, "the weights hold 'more'"),
-        (None, {"hiden": 4}, "hiden: no such setting of Demucs; did you mean 'hidden'"),
-        (None, {"name": "valentini"}, "valentini: no such published network; did you mean 'valentini_nc'"),
+        (None, {"hiden": 4}, "hiden: no such setting of Demucs \\(did you mean 'hidden'"),
+        (None, {"name": "valentini"}, "valentini: no such published network \\(did you mean 'valentini_nc'"),
         (None, {"resample": 3}, "resample"),
     ],
 )

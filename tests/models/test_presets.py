@@ -43,7 +43,7 @@ def test_every_network_has_a_preset():
 
 
 def test_an_unknown_preset_is_named_with_the_nearest():
-    with pytest.raises(ConfigError, match="convtasnet: no such preset; did you mean 'convtasnet-"):
+    with pytest.raises(ConfigError, match="convtasnet: no such preset \\(did you mean 'convtasnet-"):
         load_preset("convtasnet")
     with pytest.raises(ConfigError, match=r"\.\./chains/lp: no such preset"):
         load_preset("../chains/lp")

@@ -71,7 +71,7 @@ def test_weights_that_do_not_fit_are_named():
 def test_settings_of_the_original_that_cannot_be_imported_are_named():
     with pytest.raises(ModelError, match="use_tdf True cannot be imported"):
         from_two_stage_unet({}, {"use_tdf": True})
-    with pytest.raises(ModelError, match="dept: no such setting of the original; did you mean 'depth'"):
+    with pytest.raises(ModelError, match="dept: no such setting of the original \\(did you mean 'depth'"):
         from_two_stage_unet({}, {"dept": 3})
 
 

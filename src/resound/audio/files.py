@@ -174,7 +174,7 @@ def _similar_file(path: Path) -> str:
     # Names without their suffixes: those are alike anyway, and a wrong one is a common mistake.
     others = {Path(name).stem: name for name in sorted(os.listdir(path.parent), reverse=True) if name != path.name}
     stem = nearest(path.stem, others)
-    return "" if stem is None else f"; did you mean {others[stem]!r}?"
+    return "" if stem is None else f" (did you mean {others[stem]!r}?)"
 
 
 def _check_not_text(path: Path) -> None:

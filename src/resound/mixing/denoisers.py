@@ -196,11 +196,9 @@ class _Program:
             words += config.options
         self.name = os.path.basename(words[0]) if words else ""
         if not any("{in}" in word for word in words) or not any("{out" in word for word in words):
-            hint = (
-                did_you_mean(config.with_, (*PROGRAMS, "rnnoise", "classic", *RESTORING)).removeprefix("; ")
-                or NO_COMMAND
-            )
-            raise ConfigError(f"denoiser: {config.with_!r} does not say where its files go; {hint}")
+            known = (*PROGRAMS, "rnnoise", "classic", *RESTORING)
+            hint = did_you_mean(config.with_, known) or f"; {NO_COMMAND}"
+            raise ConfigError(f"denoiser: {config.with_!r} does not say where its files go{hint}")
         if shutil.which(words[0]) is None:
             raise ConfigError(f"denoiser: {words[0]!r} is no program on PATH; {remedy}")
         self._words = words

@@ -201,7 +201,7 @@ def check_keys(plan: Plan, config: RunConfig, where: str) -> None:
                 _ = changed.network_config, changed.mixing
                 now = settings_of(changed.validation_mixing)
             except ConfigError as error:
-                raise ConfigError(f"{where}: vary.{key}: {value!r:.40} cannot be ({error})") from None
+                raise ConfigError(f"{where}: vary.{key}: {value!r:.40} cannot be: {error}") from None
             if now != judged_on:
                 raise ConfigError(
                     f"{where}: vary.{key}: changes what trials are judged on too, so they could not be compared; "
