@@ -9,6 +9,9 @@ import soundfile
 
 from evaluation.folders import RATE, SIDES, changed, recordings, write_folders
 from resound.evaluation.result import Evaluation
+from resound.judging.fixed_filter import fixed_filter
+from resound.judging.scores import score
+from resound.mixing.example import Example
 
 FAST = ("--metrics", "si_sdr,snr,lsd", "--baselines", "unprocessed")
 
@@ -55,6 +58,29 @@ def test_classic_and_the_ideal_mask_stand_beside_it(folders, resound):
     overall = results()["overall"]
     assert list(overall) == ["enhanced", "unprocessed", "classic", "oracle_mask"]
     assert overall["oracle_mask"]["si_sdr"]["mean"] > overall["unprocessed"]["si_sdr"]["mean"]
+
+
+def test_a_filter_that_never_changes_stands_beside_it(folders, resound):
+    beside = ("--metrics", "si_sdr", "--baselines", "unprocessed,fixed_filter")
+    ended = resound("evaluate", *SIDES, *beside)
+    assert ended.status == 0 and "the best filter that never changes" in ended.stdout
+    examples = []
+    for degraded in sorted((folders / "degraded").iterdir()):
+        (noisy, rate), (clean, _) = soundfile.read(degraded), soundfile.read(folders / "clean" / degraded.name)
+        examples.append(Example(noisy[None].astype("f4"), clean[None].astype("f4"), rate, rate / 2, ""))
+    of_all = fixed_filter(examples)
+    for row, example in zip(rows(), examples, strict=True):
+        wanted = score(of_all(example), example)["si_sdr"]
+        assert float(row["si_sdr_fixed_filter"]) == pytest.approx(wanted, abs=0.01)
+        assert wanted > float(row["si_sdr_unprocessed"])
+    changed("degraded/take0.wav", lambda sound: 0.5 * sound + 0.5 * np.roll(sound, 7))  # and so the filter of all
+    ended = resound("evaluate", *SIDES, *beside)
+    assert ended.status == 1 and "--overwrite" in ended.stderr
+
+
+def test_baselines_that_there_are_not_are_named(folders, resound):
+    ended = resound("evaluate", *SIDES, "--baselines", "fixd_filter")
+    assert ended.status == 1 and "baseline 'fixd_filter' is not known (did you mean 'fixed_filter'?)" in ended.stderr
 
 
 def test_metrics_that_there_are_not_are_named(folders, resound):

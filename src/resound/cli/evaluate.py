@@ -47,7 +47,7 @@ def command(
         typer.Option(metavar="NAME,...", help="Which: si_sdr, pesq, stoi ..., or all. Default: the usual ones."),
     ] = None,
     baselines: Annotated[
-        str, typer.Option(metavar="NAME,...", help="What stands beside it; none for speed.")
+        str, typer.Option(metavar="NAME,...", help="What stands beside it, fixed_filter too; none for speed.")
     ] = "unprocessed,classic,oracle_mask",
     rate: Annotated[
         int | None, typer.Option(metavar="HZ", help="Judge at this rate. Default: the lowest of the sides.")

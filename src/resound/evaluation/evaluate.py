@@ -22,7 +22,7 @@ from resound.doctor.output_lists import Output, OutputList
 from resound.doctor.pair_lists import Pair, PairList
 from resound.doctor.run_evidence import read_run
 from resound.doctor.settings import DoctorSettings
-from resound.errors import ConfigError, InputError, ResoundError, counted
+from resound.errors import ConfigError, InputError, ResoundError, counted, did_you_mean
 from resound.evaluation.cases import Case
 from resound.evaluation.cost import cost_of
 from resound.evaluation.journal import Journal
@@ -30,12 +30,13 @@ from resound.evaluation.lists import cases_between, check_places
 from resound.evaluation.measures import METRICS, choose, resampled_for
 from resound.evaluation.models import check_fits, found
 from resound.evaluation.result import Evaluation, Gathered
-from resound.evaluation.scoring import ENHANCED, Scorer, Task
+from resound.evaluation.scoring import ENHANCED, Scorer, Sharer, Task
 from resound.evaluation.words import REFERENCES, left_out_notes
 from resound.evaluation.writing import AUDIO
 from resound.inference.models import RESTORES
 from resound.inference.workers import count_of_jobs, held_signals, map_in_order
-from resound.judging.baselines import BASELINES, baselines_for
+from resound.judging.baselines import BASELINES, OF_A_SET, baselines_for
+from resound.judging.fixed_filter import FixedFilter, Share, filter_of
 from resound.mixing.identity import code_of, hash_of
 
 USUAL_BASELINES = ("unprocessed", "classic", "oracle_mask")
@@ -94,6 +95,8 @@ def evaluate(
         asked.metrics, has_clean=_has_clean(cases), n_sources=task.n_sources, sample_rate=_rate_of(cases, asked)
     )
     task = replace(task, metrics=chosen.names, baselines=_baselines(asked, cases, task.n_sources))
+    if OF_A_SET in task.baselines:
+        task = replace(task, filters=filters_of(cases, task.rate, n_jobs))
     for note in (*left_out_notes(chosen.left_out), *notes):
         tell(note)
     with ExitStack() as stack:
@@ -149,10 +152,11 @@ def check(asked: Asked) -> None:
         raise ConfigError("--about is for files, and a split is judged, which knows its own; leave it out")
     if asked.rate is not None and not 4000 <= asked.rate <= 192000:
         raise ConfigError(f"rate is {asked.rate} Hz; give 4000 to 192000")
-    unknown = [name for name in asked.baselines if name not in BASELINES]
+    known = (*USUAL_BASELINES, OF_A_SET, "silence", "none")
+    unknown = [name for name in asked.baselines if name not in (*BASELINES, OF_A_SET)]
     if unknown:
         raise ConfigError(
-            f"baseline {unknown[0]!r} is not known; there are {', '.join(USUAL_BASELINES)}, silence, none"
+            f"baseline {unknown[0]!r} is not known{did_you_mean(unknown[0], known)}; there are {', '.join(known)}"
         )
     check_places(asked.enhanced, asked.clean)
     if asked.model:
@@ -186,6 +190,16 @@ def judge_all(
             before_figures()
         if progress is not None:
             progress(n_done + n_new, len(cases))
+
+
+def filters_of(cases: Sequence[Case], rate: int | None, n_jobs: int) -> dict[int, FixedFilter]:
+    """Return the best filter that never changes of all cases of each sample rate."""
+    jobs = 1 if len(cases) <= FEW else min(count_of_jobs(n_jobs), len(cases))
+    shares: dict[int, list[Share]] = {}
+    for found_share in map_in_order(partial(Sharer, rate), cases, jobs):
+        if found_share is not None:
+            shares.setdefault(found_share[0], []).append(found_share[1])
+    return {sample_rate: filter_of(parts) for sample_rate, parts in shares.items()}
 
 
 def _check_judged(gathered: Gathered) -> None:
@@ -304,7 +318,9 @@ def _baselines(asked: Asked, cases: Sequence[Case], n_sources: int) -> tuple[str
     """Return the baselines that mean something here; where a denoiser went before, what it was given as well."""
     from resound.mixing.cache import CachedExamples
 
-    names = [name for name in asked.baselines if n_sources == 1 or name != "classic"]
+    names = [name for name in asked.baselines if n_sources == 1 or name not in ("classic", OF_A_SET)]
+    if not _has_clean(cases):
+        names = [name for name in names if name != OF_A_SET]
     if cases[0].cache is None:
         return tuple(names)
     meaningful = baselines_for(CachedExamples(cases[0].cache).task)
@@ -322,6 +338,7 @@ def _facts(asked: Asked, task: Task) -> dict[str, Any]:
     return {
         "metrics": list(task.metrics),
         "baselines": list(task.baselines),
+        "filters": {str(rate): hash_of(each.gains.tolist())[:16] for rate, each in task.filters.items()},
         "model": task.model,
         "weights": weights,
         "rate": task.rate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from resound.evaluation.cases import Case, Loaded, Loader
 from resound.evaluation.measures import METRICS, least
 from resound.evaluation.models import Runner
 from resound.inference.opened import rounded
-from resound.judging.baselines import BASELINES, CEILINGS
+from resound.judging.baselines import BASELINES, CEILINGS, OF_A_SET
+from resound.judging.fixed_filter import FixedFilter, Share, share_of
 from resound.judging.measures import MEASURES, PERCEPTUAL
 from resound.judging.scores import matched, noisy, score, separates, unprocessed
 from resound.mixing.example import Example
@@ -39,6 +41,7 @@ class Task:
     rate: int | None = None
     audio_folder: Path | None = None  # to which outputs of a model are written
     n_sources: int = 1
+    filters: Mapping[int, FixedFilter] = field(default_factory=dict)  # of the whole set, by sample rate
 
 
 @dataclass
@@ -106,8 +109,9 @@ class Scorer:
         for name in self.task.baselines:
             if name in CEILINGS and not loaded.has_clean:
                 continue
+            made = self.task.filters[example.sample_rate] if name == OF_A_SET else BASELINES[name]
             row.scores[name] = (
-                scores_of(BASELINES[name](example), loaded, self.task.metrics)
+                scores_of(made(example), loaded, self.task.metrics)
                 if is_known
                 else dict.fromkeys(self.task.metrics, NAN)
             )
@@ -135,6 +139,21 @@ class Scorer:
                 writer.write(audio)
             written.append(str(path.absolute()))
         return written
+
+
+class Sharer:
+    """Says what each case adds to the filter of all cases, in one process."""
+
+    def __init__(self, rate: int | None) -> None:
+        self._load = Loader(rate)
+
+    def __call__(self, case: Case) -> tuple[int, Share] | None:
+        """Return its sample rate and share; None where it cannot be judged, which its row will say."""
+        try:
+            example = self._load(case).example
+        except ResoundError:
+            return None
+        return example.sample_rate, share_of(example)
 
 
 def _storage_of(path: Path) -> Storage:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SPOKEN = {
     "unprocessed": "the unprocessed input",
+    "fixed_filter": "the best filter that never changes",
     "classic": "the classic chain",
     "oracle_mask": "the oracle ratio mask",
 }
@@ -34,9 +35,9 @@ def verdict(result: Evaluation) -> str:
         return f"no verdict: the references are not of these recordings ({REFERENCES}: {wrong.message})"
     if not len(result.names) - result.n_failed:
         return "no verdict: no recording could be judged"
-    others = ("unprocessed", "noisy") if "noisy" in result.scores else ("unprocessed", "classic")
-    before, then = (_against(result, over) for over in others)
-    parts = [before, _but_worse(result), then, _level(result)]
+    others = ("noisy",) if "noisy" in result.scores else ("fixed_filter", "classic")
+    then = [_against(result, over) for over in others]
+    parts = [_against(result, "unprocessed"), _but_worse(result), *then, _level(result)]
     return "; ".join(part for part in parts if part) or "no baseline to compare with"
 
 

@@ -36,23 +36,43 @@ class FixedFilter:
         ).astype(example.clean.dtype)
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one example says of the filter of its set, ``(freq,)`` each."""
+
+    common: NDArray[np.float64]  # Re Σ X* S, by the energy of the target
+    power: NDArray[np.float64]  # Σ |X|², likewise
+
+
+def share_of(example: Example) -> Share:
+    """Return what an example says; all examples count alike, however loud they are."""
+    length, hop, window = _frames(example.sample_rate)
+    common, power = np.zeros(length // 2 + 1), np.zeros(length // 2 + 1)
+    for heard, wanted in zip(unprocessed(example), example.clean, strict=True):
+        heard_spectrum, wanted_spectrum = (stft(samples, length, hop, window) for samples in (heard, wanted))
+        of_target = np.sum(np.abs(wanted_spectrum) ** 2)
+        if of_target > 0:
+            common += np.sum((heard_spectrum.conj() * wanted_spectrum).real, axis=0) / of_target
+            power += np.sum(np.abs(heard_spectrum) ** 2, axis=0) / of_target
+    return Share(common, power)
+
+
+def filter_of(shares: Iterable[Share]) -> FixedFilter:
+    """Return the filter of the examples, of one sample rate, that the shares are of."""
+    common, power = (
+        np.sum(parts, axis=0) for parts in zip(*((each.common, each.power) for each in shares), strict=True)
+    )
+    gains = np.clip(common / np.maximum(power, np.finfo(np.float64).tiny), 0, 1)
+    return FixedFilter(np.where(power > 0, gains, 1.0))
+
+
 def fixed_filter(examples: Iterable[Example]) -> FixedFilter:
     """Return the real filter that comes nearest to the targets of all examples, each of which counts alike.
 
     The Wiener filter of the whole set, Re Σ X* S / Σ |X|²: it has heard the examples that it is judged on, and knows no
     more of them than some hundred numbers.
     """
-    common, power = np.zeros(1), np.zeros(1)
-    for example in examples:
-        length, hop, window = _frames(example.sample_rate)
-        for heard, wanted in zip(unprocessed(example), example.clean, strict=True):
-            heard_spectrum, wanted_spectrum = (stft(samples, length, hop, window) for samples in (heard, wanted))
-            of_target = np.sum(np.abs(wanted_spectrum) ** 2)
-            if of_target > 0:
-                common = common + np.sum((heard_spectrum.conj() * wanted_spectrum).real, axis=0) / of_target
-                power = power + np.sum(np.abs(heard_spectrum) ** 2, axis=0) / of_target
-    gains = np.clip(common / np.maximum(power, np.finfo(np.float64).tiny), 0, 1)
-    return FixedFilter(np.where(power > 0, gains, 1.0))
+    return filter_of(map(share_of, examples))
 
 
 def _frames(sample_rate: int) -> tuple[int, int, NDArray]:
