@@ -38,6 +38,7 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "gatewave": ("gatewave", []),
     "film-prototype": ("film-prototype", []),
     "film-paper": ("film-paper", []),
+    "film": ("film", []),
     "voice": ("voice", []),
     "timbre": ("timbre", []),
     "timbre-report": ("timbre-report", []),

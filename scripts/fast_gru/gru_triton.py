@@ -1,8 +1,9 @@
 """GRUs for graphics cards, in Triton: all steps of a GRU in one kernel, along any axis and without copies.
 
 What torch calls there (cuDNN) spends most of its time in one kernel behind the recurrences, which adds up the gradients
-of the biases as far as can be told, and wants sequences in another order in memory.  Here a program takes some sequences and one direction, and goes through the time with their
-state in registers; what does not depend on the step before is left to products of large matrices.
+of the biases as far as can be told, and wants sequences in another order in memory.  Here a program takes some
+sequences and one direction, and goes through the time with their state in registers; what does not depend on the step
+before is left to products of large matrices.
 
 With bfloat16 the gates that are kept are float16, which is nearer, and sums are float32, as with autocast.
 
