@@ -96,6 +96,7 @@ def evaluate(
     )
     task = replace(task, metrics=chosen.names, baselines=_baselines(asked, cases, task.n_sources))
     if OF_A_SET in task.baselines:
+        tell(f"reads {counted(len(cases), 'recording')} for the filter that never changes")
         task = replace(task, filters=filters_of(cases, task.rate, n_jobs))
     for note in (*left_out_notes(chosen.left_out), *notes):
         tell(note)
