@@ -169,7 +169,7 @@ def test_python_is_told_too(model):
 
 
 WRONG = {
-    "no such model": (["meeting.wav", "--model", "seperate"], "did you mean 'separate'?; give separate, an .onnx"),
+    "no such model": (["meeting.wav", "--model", "seperate"], "(did you mean 'separate'?); give separate, an .onnx"),
     "one that restores": (["meeting.wav", "--model", "film"], "film: gives one source; use it with 'resound restore'"),
     "one that restores, too": (
         ["meeting.wav", "--model", "auto"],
