@@ -6,9 +6,10 @@
     python scripts/pack_corpus.py unpack packed corpus             # over there, on all cores
     resound train separate --corpus corpus/data.jsonl
 
-Recordings become mono, lie one after another in files of some minutes, and are Ogg Opus there: thousands of short ones
-would be headers for a good part.  Room responses are FLAC, for of their ends a lossy coder leaves nothing.  Three hours
-of speech take 38 MB at 28 kbit/s; what training from Opus costs is measured in docs/measurements.md ("Two voices").
+Recordings become mono, those that are louder than full scale softer; they lie one after another in files of some
+minutes, and are Ogg Opus there: thousands of short ones would be headers for a good part.  Room responses are FLAC, for
+of their ends a lossy coder leaves nothing.  Three hours of speech take 38 MB at 28 kbit/s; what training from Opus
+costs is measured in docs/measurements.md ("Two voices").
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ FILE_SECONDS = 500.0
 APART_SECONDS = 0.1  # between two: Opus reaches over an edge
 LEAST_KBIT, MOST_KBIT = 6, 256  # what libsndfile's levels of compression, 1 to 0, stand for
 INDEX = "index.json"
+USUAL = ("speech", "noise", "room")
 
 
 def main() -> None:
@@ -47,7 +49,7 @@ def main() -> None:
     packing.add_argument("folder", type=Path)
     packing.add_argument("--rate", type=int, default=16000, choices=OPUS_RATES, metavar="HZ", help="of what is packed")
     packing.add_argument("--kbit", type=float, default=28, help=f"a second, {LEAST_KBIT} to {MOST_KBIT} (28)")
-    packing.add_argument("--domains", nargs="+", default=["speech", "noise", "room"], help="speech noise room")
+    packing.add_argument("--domains", nargs="+", metavar="DOMAIN", help=f"of what there is: {' '.join(USUAL)}")
     unpacking = commands.add_parser("unpack", help="such a folder into WAV files and a manifest, data.jsonl")
     unpacking.add_argument("folder", type=Path)
     unpacking.add_argument("corpus", type=Path)
@@ -62,18 +64,20 @@ def main() -> None:
             print(unpack(arguments.folder, arguments.corpus))
     except ResoundError as error:
         sys.exit(str(error))
-    except OSError as error:
-        sys.exit(f"{error.filename or arguments.folder}: {error.strerror or error}")
+    except (OSError, soundfile.LibsndfileError) as error:
+        told = error.strerror if isinstance(error, OSError) else error.error_string
+        sys.exit(f"{getattr(error, 'filename', None) or arguments.folder}: {told}; look at the folder and its disk")
 
 
-def pack(path: Path, folder: Path, sample_rate: int, kbit: float, domains: list[str]) -> int:
+def pack(path: Path, folder: Path, sample_rate: int, kbit: float, domains: list[str] | None) -> int:
     """Write the recordings of some domains into an empty folder, and return how many bytes they take there."""
     manifest = read_manifest(path)
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder}: is not empty; give a new folder")
-    chosen = [each for each in manifest.recordings if each.domain in domains]
-    if not chosen:
-        raise InputError(f"{path}: has no recordings of {', '.join(domains)}; choose others by --domains")
+    check_new(folder)
+    chosen = [each for each in manifest.recordings if each.domain in (domains or USUAL)]
+    missing = [domain for domain in domains or () if all(each.domain != domain for each in chosen)]
+    if missing or not chosen:
+        raise InputError(f"{path}: has no recordings of {', '.join(missing or USUAL)}; choose others by --domains")
+    check_names(path, chosen)
     folder.mkdir(parents=True, exist_ok=True)
     jobs = list(files_of(chosen))
     write = partial(write_file, manifest, folder, sample_rate, kbit)
@@ -82,6 +86,31 @@ def pack(path: Path, folder: Path, sample_rate: int, kbit: float, domains: list[
     about = {"about": manifest.about, "sample_rate": sample_rate, "files": index}
     (folder / INDEX).write_text(json.dumps(about), encoding="utf-8")  # last: without it nothing is unpacked
     return sum(each.stat().st_size for each in folder.iterdir())
+
+
+def check_new(folder: Path) -> None:
+    """Raise `InputError` for a folder in which anything lies: it could be written over."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; give a new folder")
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder}: is not empty; give a new folder")
+
+
+def check_names(where: Path, recordings: list[Recording]) -> None:
+    """Raise `InputError` for paths that lead out of a folder, or would be one file when unpacked."""
+    taken: dict[str, str] = {}
+    for each in recordings:
+        parts = PurePosixPath(each.path)
+        if parts.is_absolute() or ".." in parts.parts:
+            raise InputError(f"{where}: {each.path} is not below the corpus' folder; scan that folder as a whole")
+        other = taken.setdefault(unpacked(each.path), each.path)
+        if other != each.path:
+            raise InputError(f"{where}: {other} and {each.path} would be one file; rename one of them")
+
+
+def unpacked(path: str) -> str:
+    """Return the name that a recording has when it is unpacked."""
+    return path if path.endswith(".wav") else f"{path}.wav"
 
 
 def files_of(recordings: list[Recording]) -> Iterator[tuple[str, list[Recording]]]:
@@ -108,6 +137,7 @@ def write_file(
     between = np.zeros(round(APART_SECONDS * sample_rate), np.float32)
     for each in recordings:
         sound = read_excerpt(manifest.path_of(each), sample_rate).mean(axis=0)
+        sound = sound / max(1.0, np.abs(sound).max(initial=0.0))
         as_packed = replace(each, n_samples=len(sound), sample_rate=sample_rate, n_channels=1)
         index.append({"begin": begin, "recording": asdict(as_packed)})
         parts += [sound, between]
@@ -116,33 +146,42 @@ def write_file(
     if name.endswith(".ogg"):
         level = 1 - (kbit - LEAST_KBIT) / (MOST_KBIT - LEAST_KBIT)
         form = {"format": "OGG", "subtype": "OPUS", "compression_level": level}
-    soundfile.write(folder / name, np.clip(np.concatenate(parts), -1, 1), sample_rate, **form)
+    soundfile.write(folder / name, np.concatenate(parts), sample_rate, **form)
     return index
 
 
 def unpack(folder: Path, corpus: Path) -> Path:
     """Write WAV files and their manifest, and return the path of it."""
+    check_new(corpus)
     try:
         about = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        sample_rate, files = int(about["sample_rate"]), dict(about["files"])
+        check_names(folder, [Recording(**entry["recording"]) for index in files.values() for entry in index])
     except FileNotFoundError:
         raise InputError(f"{folder}: has no {INDEX}; give a folder that 'pack' made, whole") from None
-    cut = partial(cut_file, folder, corpus, about["sample_rate"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{folder / INDEX}: is damaged; pack the corpus again") from None
+    cut = partial(cut_file, folder, corpus, sample_rate)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        recordings = [each for some in pool.map(cut, about["files"].items()) for each in some]
+        recordings = [each for some in pool.map(cut, files.items()) for each in some]
     path = corpus / "data.jsonl"
-    write_manifest(path, Manifest(corpus, recordings, about["about"]), overwrite=True)
+    write_manifest(path, Manifest(corpus, recordings, about.get("about", {})))
     return path
 
 
 def cut_file(folder: Path, corpus: Path, sample_rate: int, job: tuple[str, list[dict[str, Any]]]) -> list[Recording]:
     """Write the recordings of one file, each into its own, and return them."""
     name, index = job
-    sound, _ = soundfile.read(folder / name, dtype="float32")
+    try:
+        sound, _ = soundfile.read(folder / name, dtype="float32")
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{folder / name}: cannot be read ({error.error_string}); pack the corpus again") from None
+    if index and len(sound) < index[-1]["begin"] + index[-1]["recording"]["n_samples"]:
+        raise InputError(f"{folder / name}: is cut short; copy it again")
     written = []
     for entry in index:
         recording = Recording(**entry["recording"])
-        if not recording.path.endswith(".wav"):
-            recording = replace(recording, path=f"{recording.path}.wav")
+        recording = replace(recording, path=unpacked(recording.path))
         path = corpus / recording.path
         path.parent.mkdir(parents=True, exist_ok=True)
         begin = entry["begin"]

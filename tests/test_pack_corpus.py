@@ -58,7 +58,7 @@ def test_what_is_unpacked_is_what_was_packed(corpus, tmp_path):
         assert (recording.domain, recording.split, recording.licence) == (domain, split, "CC0")
         heard, rate = soundfile.read(there.path_of(recording))
         assert (rate, len(heard), recording.n_samples) == (RATE, len(wanted), len(wanted))
-        error_db = 10 * np.log10(np.mean((heard - wanted) ** 2) / np.mean(wanted**2))
+        error_db = 10 * np.log10(np.mean((heard - wanted) ** 2) / np.mean(wanted**2) + 1e-20)
         assert error_db < (-80 if domain == "room" else -15)
 
 
@@ -68,7 +68,10 @@ def test_what_is_unpacked_is_what_was_packed(corpus, tmp_path):
         (["pack", "none.jsonl", "packed"], "no such file"),
         (["pack", "data.jsonl", "raw"], "is not empty"),
         (["pack", "data.jsonl", "packed", "--domains", "effects"], "no recordings of effects"),
+        (["pack", "data.jsonl", "packed", "--domains", "speach", "room"], "no recordings of speach"),
+        (["pack", "data.jsonl", "data.jsonl"], "is a file"),
         (["unpack", "raw", "there"], "has no index.json"),
+        (["unpack", "raw", "raw"], "is not empty"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(corpus, tmp_path, monkeypatch, words, told):
@@ -76,3 +79,28 @@ def test_what_cannot_be_done_is_told_in_one_line(corpus, tmp_path, monkeypatch, 
     done = run(*words)
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1 and told in done.stderr
+
+
+def test_what_is_damaged_is_not_taken_for_a_corpus(corpus, tmp_path):
+    path, _ = corpus
+    assert run("pack", path, tmp_path / "packed", "--rate", RATE).returncode == 0
+    speech = tmp_path / "packed" / "speech-0.ogg"
+    whole = speech.read_bytes()
+    speech.write_bytes(whole[: len(whole) // 2])
+    done = run("unpack", tmp_path / "packed", tmp_path / "there")
+    assert done.returncode == 1 and "speech-0.ogg: is cut short" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and not (tmp_path / "there" / "data.jsonl").exists()
+    (tmp_path / "packed" / "index.json").write_text('{"about": {}')
+    done = run("unpack", tmp_path / "packed", tmp_path / "elsewhere")
+    assert done.returncode == 1 and "index.json: is damaged" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("paths", "told"),
+    [(("/tmp/out.wav",), "is not below"), (("../out.wav",), "is not below"), (("x.flac", "x.flac.wav"), "one file")],
+)
+def test_names_that_would_write_over_others_are_refused(tmp_path, paths, told):
+    recordings = [Recording(each, 100, RATE, domain="speech") for each in paths]
+    write_manifest(tmp_path / "data.jsonl", Manifest(tmp_path, recordings, {}))
+    done = run("pack", tmp_path / "data.jsonl", tmp_path / "packed", "--domains", "speech")
+    assert done.returncode == 1 and told in done.stderr and not (tmp_path / "packed").exists()

@@ -254,7 +254,7 @@ def geometry(x: Tensor, axis: int) -> tuple[int, int, int, int, int]:
 
 def sizes(n_hidden: int, n_ways: int) -> dict[str, int]:
     """Return what the kernel is compiled for: columns are in two parts, for a part is a power of two, 16 at least."""
-    first = max(16, 1 << ((n_hidden - 1).bit_length() - 1))
+    first = max(16, triton.next_power_of_2(n_hidden) // 2)
     second = max(16, triton.next_power_of_2(max(n_hidden - first, 1)))
     return {"WIDTH": n_hidden, "FIRST": first, "SECOND": second, "N_WAYS": n_ways, "BLOCK": BLOCK}
 

@@ -74,8 +74,14 @@ def test_a_filter_that_never_changes_stands_beside_it(folders, resound):
         assert float(row["si_sdr_fixed_filter"]) == pytest.approx(wanted, abs=0.01)
         assert wanted > float(row["si_sdr_unprocessed"])
     changed("degraded/take0.wav", lambda sound: 0.5 * sound + 0.5 * np.roll(sound, 7))  # and so the filter of all
-    ended = resound("evaluate", *SIDES, *beside)
-    assert ended.status == 1 and "--overwrite" in ended.stderr
+    before = rows()
+    assert resound("evaluate", *SIDES, *beside).status == 0
+    assert all(
+        new["si_sdr_fixed_filter"] != old["si_sdr_fixed_filter"] for new, old in zip(rows(), before, strict=True)
+    )
+    without_references = (*SIDES[2:], *beside[2:], "--metrics", "noise_fall_db", "--overwrite")
+    ended = resound("evaluate", *without_references)
+    assert ended.status == 0 and "fixed_filter is left out" in ended.stderr
 
 
 def test_baselines_that_there_are_not_are_named(folders, resound):

@@ -50,3 +50,9 @@ def test_what_is_silent_or_clean_passes(noisy):
     np.testing.assert_allclose(fixed_filter([example])(example), example.clean, atol=1e-6)
     silent = replace(example, clean=np.zeros_like(example.clean))
     assert np.array_equal(fixed_filter([silent]).gains, np.ones_like(fixed_filter([silent]).gains))
+
+
+def test_a_reference_that_is_next_to_silent_does_not_rule_the_filter(noisy):
+    example = noisy(seconds=1)
+    dither = replace(example, clean=(1e-9 * example.clean).astype(np.float32))
+    np.testing.assert_array_equal(fixed_filter([example, dither]).gains, fixed_filter([example]).gains)

@@ -6,12 +6,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[train]'")
 pytest.importorskip("lightning", reason="needs the extra: pip install '.[train]'")
 
+from resound.errors import ConfigError  # noqa: E402
 from resound.inference.pipeline import restore  # noqa: E402
 from resound.judging.scores import si_sdr  # noqa: E402
 from resound.mixing.cache import open_cache  # noqa: E402
 from resound.models.network import Network, NetworkConfig  # noqa: E402
 from resound.training.judge import Judge  # noqa: E402
-from resound.training.listening import Listening  # noqa: E402
+from resound.training.listening import Listening, behind_stages  # noqa: E402
 
 DEHISS = "after={order: [dehiss], dehiss: {max_reduction_db: 12}}"
 
@@ -64,3 +65,16 @@ def test_listening_hears_what_restoring_hears(plan, examples, tmp_path):
     (fed,) = sound.fed
     assert np.array_equal(fed, restore(example.degraded, example.sample_rate, "classic", config=config.after))
     assert np.array_equal(sound.given, example.degraded)  # "before" is the recording
+
+
+def test_both_channels_of_a_recording_go_through_the_stages_together(plan, tmp_path):
+    config = plan(DEHISS)
+    left, right = (np.random.default_rng(seed).standard_normal((1, 8000)).astype("f4") * 0.1 for seed in (0, 1))
+    fed = behind_stages([left, right], config, 8000)
+    whole = restore(np.concatenate([left, right]), 8000, "classic", config=config.after)
+    assert [part.shape for part in fed] == [(1, 8000)] * 2 and np.array_equal(np.concatenate(fed), whole)
+
+
+def test_stages_before_a_network_that_separates_are_refused(plan):
+    with pytest.raises(ConfigError, match="after is for task enhance"):
+        plan(DEHISS, task="separate")

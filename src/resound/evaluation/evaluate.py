@@ -95,9 +95,8 @@ def evaluate(
         asked.metrics, has_clean=_has_clean(cases), n_sources=task.n_sources, sample_rate=_rate_of(cases, asked)
     )
     task = replace(task, metrics=chosen.names, baselines=_baselines(asked, cases, task.n_sources))
-    if OF_A_SET in task.baselines:
-        tell(f"reads {counted(len(cases), 'recording')} for the filter that never changes")
-        task = replace(task, filters=filters_of(cases, task.rate, n_jobs))
+    if OF_A_SET in asked.baselines and OF_A_SET not in task.baselines:
+        tell(f"{OF_A_SET} is left out: it is made with references, of one voice")
     for note in (*left_out_notes(chosen.left_out), *notes):
         tell(note)
     with ExitStack() as stack:
@@ -107,6 +106,10 @@ def evaluate(
         folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         check_can_write_in(folder)
         journal = Journal(folder, _facts(asked, task), overwrite=overwrite)
+        if OF_A_SET in task.baselines:
+            tell(f"reads {counted(len(cases), 'recording')} for the filter that never changes")
+            task = replace(task, filters=filters_of(cases, task.rate, n_jobs))
+            journal.shared = hash_of({rate: each.gains.tolist() for rate, each in task.filters.items()})[:16]
         judge_all(cases, task, journal, partial(_tell_findings, references, tell), n_jobs, progress, tell)
         gathered = Gathered(len(cases)).add(journal.rows([case.name for case in cases]))
         looked, n_looked_at = _looked_at(cases, journal, asked, n_jobs)
@@ -339,7 +342,6 @@ def _facts(asked: Asked, task: Task) -> dict[str, Any]:
     return {
         "metrics": list(task.metrics),
         "baselines": list(task.baselines),
-        "filters": {str(rate): hash_of(each.gains.tolist())[:16] for rate, each in task.filters.items()},
         "model": task.model,
         "weights": weights,
         "rate": task.rate,

@@ -28,6 +28,7 @@ class Journal:
         """Open a folder's journal, or begin it.  Raises `OutputError` where it holds another evaluation."""
         self.path = folder / ROWS
         self._facts = json.loads(json.dumps({"resound_evaluation": VERSION, **facts}))
+        self.shared = ""  # what all rows depend on beside their own files: where it has changed, all are made anew
         self._stamps: dict[str, str] = {}
         self.offsets: dict[str, int] = {}  # of each row's line
         if self.path.exists() and not overwrite:
@@ -74,10 +75,13 @@ class Journal:
 
     def is_done(self, case: Case) -> bool:
         """Tell whether there is a row of a case, made from the files as they are now, and the sound that it kept."""
-        if self._stamps.get(case.name) != stamp_of(case):
+        if self._stamps.get(case.name) != self._stamp(case):
             return False
         kept = next(self.rows([case.name])).files.get("enhanced", []) if self._facts.get("audio") else []
         return all(map(os.path.exists, kept))
+
+    def _stamp(self, case: Case) -> str:
+        return f"{stamp_of(case)} {self.shared}".strip()
 
     def add(self, rows: Iterable[tuple[Case, Row]]) -> Iterator[Row]:
         """Write rows as they come, and give them on.  Raises `OutputError`."""
@@ -85,7 +89,7 @@ class Journal:
             with open(self.path, "ab") as file:
                 for case, row in rows:
                     self.offsets[row.name] = file.tell()
-                    line = json.dumps({**to_json(row), "stamp": stamp_of(case)}, ensure_ascii=False)
+                    line = json.dumps({**to_json(row), "stamp": self._stamp(case)}, ensure_ascii=False)
                     file.write(line.encode("utf-8", "surrogateescape") + b"\n")
                     file.flush()
                     yield row

@@ -17,6 +17,7 @@ from resound.judging.scores import unprocessed
 from resound.mixing.example import Example
 
 FRAME_SECONDS = 0.064  # rumble and voices part at 100 Hz
+LEAST_OF_INPUT = 1e-4  # a target more than 40 dB below its input, dither perhaps, would rule the filter: it is left out
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,11 @@ def share_of(example: Example) -> Share:
     common, power = np.zeros(length // 2 + 1), np.zeros(length // 2 + 1)
     for heard, wanted in zip(unprocessed(example), example.clean, strict=True):
         heard_spectrum, wanted_spectrum = (stft(samples, length, hop, window) for samples in (heard, wanted))
+        heard_power = np.sum(np.abs(heard_spectrum) ** 2, axis=0)
         of_target = np.sum(np.abs(wanted_spectrum) ** 2)
-        if of_target > 0:
+        if of_target > LEAST_OF_INPUT * np.sum(heard_power):
             common += np.sum((heard_spectrum.conj() * wanted_spectrum).real, axis=0) / of_target
-            power += np.sum(np.abs(heard_spectrum) ** 2, axis=0) / of_target
+            power += heard_power / of_target
     return Share(common, power)
 
 

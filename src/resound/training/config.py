@@ -188,6 +188,10 @@ class RunConfig(Settings):
             )
         if (self.loss == "two_stage") and self.network != "two_stage_unet":
             raise ValueError(f"loss two_stage is for the network two_stage_unet, this one is {self.network}")
+        if self.after.order and self.task != "enhance":
+            raise ValueError(
+                f"after is for task enhance, this one is {self.task}: nothing runs before it; leave it out"
+            )
         self._check_adversarial()
         return self
 

@@ -75,7 +75,7 @@ class Listening:
         for name, recording in zip(names, recordings or (), strict=True):
             self._sounds[name] = own_sound(recording, self._rate, config)
         for sound in self._sounds.values():
-            sound.fed = [after_stages(config.after, fed, self._rate) for fed in sound.fed]
+            sound.fed = behind_stages(sound.fed, config, self._rate)
         self._made: dict[str, Audio] = {}  # of the validation before
         self._is_first = True
 
@@ -181,6 +181,12 @@ def run(network: Network, device: torch.device, fed: list[Audio]) -> Audio:
     with torch.inference_mode():
         made = [network(torch.from_numpy(samples)[None].to(device))[0].float().cpu().numpy() for samples in fed]
     return np.concatenate(made)
+
+
+def behind_stages(fed: list[Audio], config: RunConfig, sample_rate: int) -> list[Audio]:
+    """Return what a network is given behind what runs before it, which hears all channels at once."""
+    whole = after_stages(config.after, np.concatenate(fed), sample_rate)
+    return np.split(whole, np.cumsum([len(part) for part in fed])[:-1])
 
 
 def sound_of(example: Example) -> Sound:
