@@ -8,8 +8,8 @@
 
 Recordings become mono, those that are louder than full scale softer; they lie one after another in files of some
 minutes, and are Ogg Opus there: thousands of short ones would be headers for a good part.  Room responses are FLAC, for
-of their ends a lossy coder leaves nothing.  Three hours of speech take 38 MB at 28 kbit/s; what training from Opus
-costs is measured in docs/measurements.md ("Two voices").
+of their ends a lossy coder leaves nothing.  Three hours of speech take 38 MB at 28 kbit/s.  What learning from Opus
+costs was not measured by itself; `separate` did for a part of its training (docs/shipped.md).
 """
 
 from __future__ import annotations
