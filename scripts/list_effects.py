@@ -33,7 +33,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from resound.corpora.manifest import Manifest, read_manifest, write_manifest
-from resound.errors import InputError, ResoundError
+from resound.errors import InputError, ResoundError, one_line
 
 ABOVE_FLOOR_DB = 12.0
 STEADY_DB = 4.0
@@ -61,13 +61,20 @@ def above_floor_db(audio: NDArray, sample_rate: int) -> float:
 def effects_and_steady(
     manifest: Manifest, above_db: float = ABOVE_FLOOR_DB, media: Sequence[str] = ()
 ) -> tuple[Manifest, Manifest]:
-    """Return the noises that are effects, and those that are steady with what the patterns ``media`` name."""
+    """Return the noises that are effects, and those that are steady with what the patterns ``media`` name.
+
+    A noise that cannot be read is told and is neither.
+    """
     effects, steady = [], []
     for recording in manifest.recordings:
         if any(fnmatch(recording.path, pattern) for pattern in media):
             steady.append(replace(recording, domain="noise"))
         elif recording.domain == "noise":
-            audio, sample_rate = soundfile.read(manifest.path_of(recording), dtype="float32", always_2d=True)
+            try:
+                audio, sample_rate = soundfile.read(manifest.path_of(recording), dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                print(f"list_effects: left out: {one_line(str(error))}", file=sys.stderr)
+                continue
             found_db = above_floor_db(audio.mean(axis=1), sample_rate)
             if found_db >= above_db:
                 effects.append(replace(recording, domain="effects"))
@@ -109,7 +116,7 @@ def main() -> None:
         write_manifest(arguments.output, effects, overwrite=True)
         if arguments.steady is not None:
             write_manifest(arguments.steady, steady, overwrite=True)
-    except (ResoundError, soundfile.LibsndfileError) as error:
+    except ResoundError as error:
         sys.exit(f"list_effects: {error}")
     print(f"{arguments.output}: {len(effects.recordings)} effects of {n_noises} noises")
     if arguments.steady is not None:

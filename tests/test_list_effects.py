@@ -65,6 +65,15 @@ def test_where_none_is_one_line_says_so(tmp_path, domain):
     assert not (tmp_path / "effects.jsonl").exists()
 
 
+def test_what_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path):
+    path = manifest(tmp_path, {"broken": (knocks(4), "noise"), "knocks": (knocks(4), "noise")})
+    (tmp_path / "broken.wav").write_bytes(b"not a sound")
+    done = run(path, "-o", tmp_path / "effects.jsonl")
+    assert done.returncode == 0 and "left out" in done.stderr and "broken.wav" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [each.path for each in read_manifest(tmp_path / "effects.jsonl").recordings] == ["knocks.wav"]
+
+
 def test_the_manifest_itself_is_never_replaced(tmp_path):
     path = manifest(tmp_path, {"knocks": (knocks(4), "noise")})
     before = path.read_bytes()

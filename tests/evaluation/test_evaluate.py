@@ -389,6 +389,18 @@ def test_what_gets_worse_is_told_beside_what_gets_better():
     assert "; but worse in STOI (-0.07" in result.verdict and "level" not in result.verdict.partition("worse")[2][:20]
 
 
+def test_behind_a_denoiser_the_verdict_knows_the_filter_that_never_changes():
+    scores = {
+        name: {"si_sdr": mean_db + np.linspace(0, 0.1, 8)}
+        for name, mean_db in (("unprocessed", 10.0), ("noisy", 5.0), ("fixed_filter", 13.0), ("enhanced", 12.0))
+    }
+    empty = {"labels": {}, "errors": {}, "missing": {}, "notes": [], "left_out": {}}
+    names = [f"take{number}" for number in range(8)]
+    said = Evaluation("mine", names, scores, seconds=np.ones(8), sample_rates=[RATE] * 8, **empty).verdict
+    assert said.startswith("better than the denoiser's output on 8 of 8 files; +2.")
+    assert "better than the noisy input on 8" in said and "worse than the best filter that never changes on 8" in said
+
+
 def test_without_clean_there_are_noise_and_level(here, resound):
     sides = recordings(3, 4.0)
     write_folders({side: sides[side] for side in ("degraded", "enhanced")})

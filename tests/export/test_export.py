@@ -188,8 +188,8 @@ def test_a_recording_is_looked_at_before_any_work(tiny_model, tmp_path):
     told = []
     with pytest.raises(InputError, match="does not exist"):
         export(tiny_model, tmp_path / "x.onnx", recording=tmp_path / "a.wav", tell=told.append)
-    with pytest.raises(ConfigError, match="nothing is compared"):
-        export(tiny_model, tmp_path / "x.onnx", recording=tmp_path / "a.wav", is_verified=False)
+    with pytest.raises(ConfigError, match="nothing is compared"):  # nor is a model looked for
+        export(tmp_path / "none", tmp_path / "x.onnx", recording=tmp_path / "a.wav", is_verified=False)
     assert not told
 
 

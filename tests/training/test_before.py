@@ -1,5 +1,7 @@
 """Where stages run before a network when it restores, it is judged and listened to behind them."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from resound.inference.pipeline import restore  # noqa: E402
 from resound.judging.scores import si_sdr  # noqa: E402
 from resound.mixing.cache import open_cache  # noqa: E402
 from resound.models.network import Network, NetworkConfig  # noqa: E402
+from resound.training import judge as judge_module  # noqa: E402
 from resound.training.judge import Judge  # noqa: E402
 from resound.training.listening import Listening, behind_stages  # noqa: E402
 
@@ -55,6 +58,19 @@ def test_validation_hears_what_restoring_hears(plan, examples):
         found = judge(network, torch.device("cpu")).overall["si_sdr_i"].mean
         assert found == pytest.approx(np.mean(gains), abs=1e-3)
     assert Judge(plan(), examples)(network, torch.device("cpu")).overall["si_sdr_i"].mean == pytest.approx(0, abs=1e-3)
+
+
+def test_the_time_that_is_left_is_that_of_validations_whose_stages_have_run(plan, examples, monkeypatch):
+    def slow(stages, samples, sample_rate):
+        time.sleep(1)
+        return samples
+
+    monkeypatch.setattr(judge_module, "after_stages", slow)
+    judge = Judge(plan(DEHISS), examples)
+    began = time.monotonic()
+    judge(network_at(examples.sample_rate), torch.device("cpu"))
+    whole = time.monotonic() - began
+    assert 0 < judge.seconds <= whole - examples.n_examples  # each of the stages took a second
 
 
 def test_listening_hears_what_restoring_hears(plan, examples, tmp_path):

@@ -24,7 +24,8 @@ SPOKEN = {
     "oracle_mask": "the oracle ratio mask",
 }
 KINDS = {"noise_fall_db": ("quieter in pauses", "noisier in pauses")}  # where a metric proves no more than that
-AFTER_A_DENOISER = {"unprocessed": "the denoiser's output", "noisy": "the noisy input"}  # where ``noisy`` is judged
+# Where ``noisy`` is judged the others follow the denoiser.
+AFTER_A_DENOISER = {**SPOKEN, "unprocessed": "the denoiser's output", "noisy": "the noisy input"}
 REFERENCES = "DATA01"  # doctor's code for references that are another recording
 
 
@@ -35,7 +36,7 @@ def verdict(result: Evaluation) -> str:
         return f"no verdict: the references are not of these recordings ({REFERENCES}: {wrong.message})"
     if not len(result.names) - result.n_failed:
         return "no verdict: no recording could be judged"
-    others = ("noisy",) if "noisy" in result.scores else ("fixed_filter", "classic")
+    others = ("noisy", "fixed_filter") if "noisy" in result.scores else ("fixed_filter", "classic")
     then = [_against(result, over) for over in others]
     parts = [_against(result, "unprocessed"), _but_worse(result), *then, _level(result)]
     return "; ".join(part for part in parts if part) or "no baseline to compare with"

@@ -69,14 +69,14 @@ def export(
     The first seconds of ``recording`` are compared as well.  Nothing is left where a check fails.  Raises
     `ModelError`, `ConfigError`, `InputError`, `OutputError`.
     """
+    if recording is not None and not is_verified:
+        raise ConfigError("a recording is to compare on, and nothing is compared; leave --with or --no-verify out")
     folder = model_folder(model)
     network, told = load_model(folder), read_about(folder)
     is_streaming = network.is_causal if is_streaming is None else is_streaming
     if not is_streaming and (is_any_length or frame_samples is not None):
         option = "--any-length" if is_any_length else "--frame-samples"
         raise ConfigError(f"frames are of the streaming form; give --streaming, or leave {option} out")
-    if recording is not None and not is_verified:
-        raise ConfigError("a recording is to compare on, and nothing is compared; leave --with or --no-verify out")
     default = frame_of(network.sample_rate, network.grid_samples)
     frame = default if frame_samples is None else frame_samples
     if is_streaming:

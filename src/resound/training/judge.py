@@ -36,7 +36,8 @@ class Judge:
         self._processes = processes
         self._heard: dict[int, Audio] = {}  # by index, where stages run before the network
         self.baselines: dict[str, Summary] = {}
-        self.seconds = 0.0  # that the last validation took
+        self.seconds = 0.0  # that a validation takes, going by the last one
+        self._stage_seconds = 0.0  # of that one, which no later one takes
 
     def judge_baselines(self) -> None:
         """Judge what stands beside the network in every log; from a file the second time."""
@@ -46,13 +47,13 @@ class Judge:
 
     def __call__(self, network: Network, device: torch.device) -> Summary:
         """Return what a network is worth on all examples."""
-        began = time.monotonic()
+        began, self._stage_seconds = time.monotonic(), 0.0
         was_training = network.training
         network.eval()
         rows = [self._row(index, example, estimate) for index, example, estimate in self._estimates(network, device)]
         network.train(was_training)
         rows = sorted(self._processes.gather(rows), key=lambda row: row.index)  # as one process would have them
-        self.seconds = time.monotonic() - began
+        self.seconds = time.monotonic() - began - self._stage_seconds
         return summarise(rows, self._config.asked.perceptual)
 
     def value(self, summary: Summary, metric: str) -> float:
@@ -88,7 +89,9 @@ class Judge:
     def _given(self, index: int, example: Example) -> Audio:
         """Return what the network hears of an example when it restores; the second time at no cost."""
         if self._config.after.order and index not in self._heard:
+            began = time.monotonic()
             self._heard[index] = after_stages(self._config.after, example.degraded, example.sample_rate)
+            self._stage_seconds += time.monotonic() - began
         return self._heard.get(index, example.degraded)
 
     def _row(self, index: int, example: Example, estimate: np.ndarray) -> Judged:
