@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -66,3 +69,31 @@ def test_0_jobs_are_one_per_core():
     assert count_of_jobs(3) == 3
     with pytest.raises(ConfigError, match="jobs is -1; give 1 or more, or 0 for one per core"):
         count_of_jobs(-1)
+
+
+INTERRUPTED_WHILE_HELD = """
+import os, signal, sys, threading, time
+from resound.inference.workers import held_signals
+from resound.interruption import interrupt
+
+signal.signal(signal.SIGINT, lambda *_: interrupt(KeyboardInterrupt()))
+if "another" in sys.argv:
+    threading.Thread(target=time.sleep, args=(20,), daemon=True).start()  # which masks nothing
+try:
+    with held_signals():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        print("whole")
+    print("too late")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no masks of signals here")
+@pytest.mark.parametrize("threads", ["alone", "another"])
+def test_a_process_is_started_whole_though_another_thread_takes_the_signal(threads):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_HELD, threads], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("whole\ninterrupted\n", "")

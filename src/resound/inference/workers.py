@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from resound.cores import n_cores
 from resound.errors import ConfigError, OutputError
-from resound.interruption import interrupt
+from resound.interruption import interrupt, uninterrupted
 
 POLL_SECONDS = 0.1
 WAITING_PER_WORKER = 4  # tasks handed out ahead: enough that no worker waits for the slowest
@@ -102,15 +102,21 @@ def single_threaded_children() -> Iterator[None]:
 
 @contextmanager
 def held_signals() -> Iterator[None]:
-    """Hold Ctrl-C and the like back, also in processes started meanwhile, until those are ready to answer."""
+    """Hold Ctrl-C and the like back, also in processes started meanwhile, until those are ready to answer.
+
+    What is masked here another thread may take, one of a maths library, and Python answers in the main one all the
+    same: so `interrupt` waits as well.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
+        with uninterrupted():
+            yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with uninterrupted():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: dict[str, Any] = {}  # of a worker process
