@@ -45,6 +45,32 @@ def test_it_begins_near_to_the_input(network):
         assert torch.allclose(network(sound), sound, atol=1e-6)
 
 
+def test_shrinkage_leaves_what_is_nearly_passing_and_hardly_what_is_not():
+    plain, shrunk = (build("band_rnn", **SMALL, n_blocks=1, shrinkage=at).eval() for at in (0.0, 0.1))
+    shrunk.load_state_dict(plain.state_dict())
+    sound, errors = 0.1 * noise(), {}
+    with torch.inference_mode():
+        for size in (0.01, 0.3):  # how far from passing
+            for network in (plain, shrunk):
+                torch.nn.init.zeros_(network.leave.weight)
+                network.leave.bias.copy_(network.passing[:, 0])
+                network.leave.bias[2 * network._middle] -= size
+            errors[size] = [(network(sound) - sound).norm() / sound.norm() for network in (plain, shrunk)]
+    assert errors[0.01][0] == pytest.approx(0.01, rel=1e-3)
+    assert errors[0.01][1] == pytest.approx(0.01 * 0.01**2 / (0.01**2 + 0.1**2), rel=1e-2)  # 40 dB less
+    assert errors[0.3][1] == pytest.approx(0.3 * 0.9, rel=1e-3)
+
+
+def test_filters_learn_as_if_they_were_not_shrunk():
+    networks = [build("band_rnn", **SMALL, n_blocks=1, shrinkage=at).eval() for at in (0.0, 1.0)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    for network in networks:
+        network(0.1 * noise()).sum().backward()  # a loss whose gradient is the same wherever it is
+    plain, shrunk = (network.leave.weight.grad for network in networks)
+    assert plain.abs().max() > 1e-3
+    assert torch.allclose(plain, shrunk, rtol=1e-3, atol=1e-5 * plain.abs().max())
+
+
 def test_of_several_voices_each_begins_as_its_share_of_the_input():
     network = build("band_rnn", **SMALL, n_blocks=1, n_sources=2, both_ways=True).eval()
     torch.nn.init.zeros_(network.leave.weight)
@@ -116,6 +142,7 @@ def test_the_running_mean_is_that_of_a_loop_however_it_is_cut():
     ("sizes", "told"),
     [
         ({"n_bands": 26}, "n_bands must be a multiple of 4 .* got 26"),
+        ({"shrinkage": 0.1, "n_sources": 2}, "shrinkage 0.1 is towards what passes all, which 2 voices cannot"),
         ({"kernel": 4}, "kernel must be odd, got 4"),
         ({"n_narrow": 24}, "n_narrow 24 < n_bands 24 <= hop 80 does not hold"),
         ({"n_bands": 84}, "n_narrow 12 < n_bands 84 <= hop 80 does not hold"),

@@ -63,11 +63,18 @@ class BandRNNConfig(NetworkConfig):
     level_seconds: float = Field(3.0, gt=0)  # what the running level looks back
     both_ways: bool = False  # the GRUs over time too: not causal
     time_hidden: int | None = Field(None, ge=1)  # of the GRU over time, each way; None: as many as channels
+    # How far from passing a filter has half of its effect; nearer it passes nearly.  What is clean stays as it is.
+    shrinkage: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _check(self) -> BandRNNConfig:
         if min(self.n_channels, self.n_sources) > 1:
             raise ValueError(f"n_channels is {self.n_channels} and n_sources {self.n_sources}; one of them must be 1")
+        if self.shrinkage and self.n_sources > 1:
+            raise ValueError(
+                f"shrinkage {self.shrinkage:g} is towards what passes all, which {self.n_sources} voices cannot; "
+                "leave it 0, or set n_sources to 1"
+            )
         if self.n_bands % 4:
             raise ValueError(f"n_bands must be a multiple of 4 (it is halved twice), got {self.n_bands}")
         if not self.kernel % 2:
@@ -96,6 +103,7 @@ class BandRNN(Network):
     config: BandRNNConfig
     window: Tensor
     to_bands: Tensor
+    passing: Tensor
 
     def __init__(self, config: BandRNNConfig) -> None:
         super().__init__(config)
@@ -114,6 +122,9 @@ class BandRNN(Network):
         self.leave.bias = nn.Parameter(begins.flatten())
         with torch.no_grad():
             self.leave.weight.mul_(0.1)
+        self.register_buffer(
+            "passing", begins.flatten()[:, None].clone(), persistent=False
+        )  # the bias learns, this stays
         self.register_buffer("window", torch.hann_window(2 * config.hop).sqrt(), persistent=False)
         self.register_buffer("to_bands", band_weights(config), persistent=False)
 
@@ -239,13 +250,27 @@ class BandRNN(Network):
             x, after = block(x, before, n_batch)
             kept.append(after)
         x = self.up(x.transpose(1, 2) + inner) + outer
-        x = self.leave(x) @ self.to_bins
+        x = self._shrunk(self.leave(x)) @ self.to_bins
         x = (
             x.unflatten(1, (self.n_sources, self.config.n_channels, -1, 2))
             .transpose(4, 5)
             .unflatten(0, (n_batch, n_frames))
         )
         return x.permute(0, 2, 3, 1, 4, 5, 6), torch.stack(kept)
+
+    def _shrunk(self, taps: Tensor) -> Tensor:
+        """Return filters of bands, ``(batch * frame, tap, band)``, of which those near to passing pass.
+
+        A distance d becomes d³ / (d² + shrinkage²), as James and Stein shrink.  A network knows its filters to a few
+        per cent, and would else lay as much of an error on sound that needs nothing.  The gradient passes straight
+        through (Bengio et al. 2013, arXiv 1308.3432): its own is next to nothing where filters begin, and they would
+        stay there.
+        """
+        if not self.config.shrinkage:
+            return taps
+        away = taps - self.passing
+        power = away.square().sum(dim=1, keepdim=True)
+        return taps - (away * (self.config.shrinkage**2 / (power + self.config.shrinkage**2))).detach()
 
     @property
     def to_bins(self) -> Tensor:
