@@ -119,12 +119,10 @@ class BandRNN(Network):
         self.leave = nn.ConvTranspose1d(narrow, 2 * config.filter_frames * n_filters, 4, 2, 1)
         begins = torch.zeros(config.n_sources, config.n_channels, config.filter_frames, 2)
         begins[:, 0, self._middle, 0] = 1 / config.n_sources  # near to the input: a filter of 1 in the frame itself
-        self.leave.bias = nn.Parameter(begins.flatten())
+        self.leave.bias = nn.Parameter(begins.flatten().clone())  # it learns, and `passing` stays
         with torch.no_grad():
             self.leave.weight.mul_(0.1)
-        self.register_buffer(
-            "passing", begins.flatten()[:, None].clone(), persistent=False
-        )  # the bias learns, this stays
+        self.register_buffer("passing", begins.flatten()[:, None], persistent=False)
         self.register_buffer("window", torch.hann_window(2 * config.hop).sqrt(), persistent=False)
         self.register_buffer("to_bands", band_weights(config), persistent=False)
 
