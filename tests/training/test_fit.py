@@ -202,8 +202,11 @@ def test_weights_to_begin_with_must_fit(tmp_path, plan, shown):
     train(config, tmp_path / "second", shown)
     one, other = load_model(first), load_model(tmp_path / "second/checkpoints/last-000001")
     torch.testing.assert_close(one.state_dict(), other.state_dict(), atol=1e-9, rtol=0)
-    with pytest.raises(ConfigError, match="has another config"):
+    was = load_model(first).config.hidden
+    with pytest.raises(ConfigError, match=f"has another config .* say config.hidden={was}$"):
         train(plan(f"initial={first}", "config.hidden=10"), tmp_path / "third", shown)
+    with pytest.raises(ConfigError, match="initial: film is a band_rnn, this training's network a conv_tasnet;"):
+        train(plan("initial=film"), tmp_path / "fourth", shown)
 
 
 def test_sounds_and_pictures_are_kept(tmp_path, plan, shown):

@@ -107,11 +107,10 @@ def held_signals() -> Iterator[None]:
     What is masked here another thread may take, one of a maths library, and Python answers in the main one all the
     same: so `interrupt` waits as well.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        with uninterrupted():
-            yield
-        return
     with uninterrupted():
+        if not hasattr(signal, "pthread_sigmask"):  # Windows
+            yield
+            return
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
         try:
             yield

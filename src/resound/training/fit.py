@@ -5,8 +5,10 @@ What can be wrong is told before the first step; what goes wrong later leaves th
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+import shlex
 import sys
 import threading
 import warnings
@@ -21,7 +23,7 @@ import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch.utils.data import DataLoader
 
-from resound.checkpoint import found_model, load_model, use_all_cores
+from resound.checkpoint import found_model, load_model, name_of, use_all_cores
 from resound.errors import ConfigError, OutputError, ResoundError, TrainingError, counted
 from resound.mixing.cache import open_cache
 from resound.mixing.identity import settings_of
@@ -311,13 +313,28 @@ def initial_network(config: RunConfig) -> Network:
     network = build(config.network, **config.config)
     if config.initial is not None:
         given = load_model(found_model(config.initial))
-        if given.config != network.config:
-            raise ConfigError(
-                f"initial: {config.initial} has another config than this training's; give network and config as its "
-                "model.json has them"
-            )
+        _check_alike(str(config.initial), given, network)
         network.load_state_dict(given.state_dict())
     return network.train()
+
+
+def _check_alike(initial: str, given: Network, network: Network) -> None:
+    """Raise `ConfigError` unless two networks are of one kind and size, with the words that would make them so."""
+    if type(given) is not type(network):
+        raise ConfigError(
+            f"initial: {initial} is a {name_of(given)}, this training's network a {name_of(network)}; give a model of "
+            "that kind"
+        )
+    has, wanted = given.config.model_dump(mode="json"), network.config.model_dump(mode="json")
+    words = [
+        shlex.quote(f"config.{key}={json.dumps(has[key], separators=(',', ':'))}")
+        for key in has
+        if has[key] != wanted[key]
+    ]
+    if words:
+        raise ConfigError(
+            f"initial: {initial} has another config than this training's; to go on with it say {' '.join(words)}"
+        )
 
 
 def loader_of(
