@@ -173,7 +173,7 @@ ctypes.CDLL(None).mallopt(-8, 1)  # one arena: those of threads take 64 MB of ad
 
 def tight(*arguments):
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 400 * 2**20, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (used + 1200 * 2**20, resource.RLIM_INFINITY))
     steps(*arguments)
 
 fit.fit = tight
@@ -184,12 +184,12 @@ fit.fit = tight
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_batch_that_it_names_fits(start, tmp_path):
     words = ["training.steps=1", "config.hidden=256", "config.bottleneck=256", "n_listen=0"]
-    run = start("training.batch_size=64", *words, before=TIGHT)
+    run = start("training.batch_size=192", *words, before=TIGHT)
     assert run.end() == 1
     line = run.told.splitlines()[-1]
-    assert line.startswith("resound: out of memory at batch_size 64; training.batch_size="), run.told
+    assert line.startswith("resound: out of memory at batch_size 192; training.batch_size="), run.told
     size, accumulate = (int(word.partition("=")[2]) for word in line.split() if word.startswith("training."))
-    assert size * accumulate == 64
+    assert size * accumulate == 192
     run.folder.rename(tmp_path / "first")
     again = start(f"training.batch_size={size}", f"training.accumulate={accumulate}", *words, before=TIGHT)
     assert again.end() == 0, again.told
