@@ -304,6 +304,11 @@ OUTPUT = [
         "OUT10", "references {} samples late",
         lambda n: outputs(lambda three: replace(three, clean=[moved(sound, n) for sound in three.clean])), 40,
     ),
+    data_fault(
+        "OUT11", "{} recording of 3",
+        lambda n: outputs(lambda three: three.with_output(lambda sound: -sound, n)), 1,
+    ),
+    data_fault("OUT12", "{:g} of full scale", lambda dc: each_output(lambda sound: sound + dc), 0.006),
 ]  # fmt: skip
 
 # In the order of the kinds of fault of each code in its table; the numbers are those of the table's first of a kind.
@@ -338,6 +343,7 @@ WORDS = {
     "RUN10": ["one NaN or Inf in {0}", "the metric's last value"],
     "RUN11": ["{} dB from the middle of a band of 1.4 dB to both sides"],
     "RUN12": ["{} dB"],
+    "RUN13": ["an SI-SDR of {} dB, times -1", "an offset of {} dB"],
 }
 
 

@@ -204,5 +204,5 @@ def test_a_gain_is_no_suppression(tmp_path):
     assert findings_of(three.evidence(tmp_path)).keys() == {"OUT02", "OUT03"}
 
 
-def test_a_model_that_reverses_polarity_is_not_taken_for_a_bad_one(tmp_path):
-    assert findings_of(speech().with_output(np.negative).evidence(tmp_path)) == {}
+def test_of_a_model_that_reverses_polarity_that_alone_is_said(tmp_path):
+    assert findings_of(speech().with_output(np.negative).evidence(tmp_path)).keys() == {"OUT11"}

@@ -52,6 +52,8 @@ FAULTS = {
     "OUT08": lambda three: three.with_output(lambda sound: np.clip(sound, *(0.5 * np.abs(sound).max() * np.r_[-1, 1]))),
     "OUT09": lambda three: three.with_output(lambda sound: low_passed(sound, 4000)),
     "OUT10": lambda three: replace(three, clean=three.clean[1:] + three.clean[:1]),
+    "OUT11": lambda three: three.with_output(lambda sound: -sound),
+    "OUT12": lambda three: three.with_output(lambda sound: sound + 0.01),
 }
 
 

@@ -111,6 +111,26 @@ def unheard(fall):
     return changed(run, validations={"pesq": np.where(at < 0.5, 1.5 + at, 2.0 * (1 - fall * (2 * at - 1)))})
 
 
+def turned_over(si_sdr_db):
+    run = healthy()
+    n = run.n_validations
+    wrong_db = -10 * np.log10(4 + 10 ** (-si_sdr_db / 10))  # a target of the right level, times -1, and its noise
+    return changed(run, validations={"si_sdr": np.full(n, si_sdr_db), "snr": np.full(n, wrong_db)})
+
+
+def with_offset(offset_db):
+    """An offset of so much more power than the target."""
+    run = healthy()
+    n, more = run.n_validations, 10 ** (offset_db / 10)
+    return changed(
+        run,
+        validations={
+            "snr": np.full(n, -10 * np.log10(more + 0.1)),
+            "level_ratio_db": run.validations["level_db"] + 10 * np.log10(1 + more),
+        },
+    )
+
+
 def spoilt(name, step):
     run = healthy()
     values = run.steps[name].copy()
@@ -143,6 +163,8 @@ FAULTS = [
     ("RUN10", spoilt_metric, ()),
     *(("RUN11", off_by, (away_db,)) for away_db in (-1.6, 1.6, -20.0)),
     *(("RUN12", strange_inputs, (value_db,)) for value_db in (-21.0, -28.0, -36.4)),
+    *(("RUN13", turned_over, (si_sdr_db,)) for si_sdr_db in (4.0, 10.7, 30.0)),
+    *(("RUN13", with_offset, (offset_db,)) for offset_db in (3.0, 15.0, 40.0)),
 ]  # fmt: skip
 
 

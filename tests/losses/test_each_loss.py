@@ -95,6 +95,7 @@ def test_a_wrong_level_is_seen_but_by_si_sdr(name, clean):
 def test_gradients_are_those_of_the_function(name):
     torch.manual_seed(0)
     estimate, target = (torch.randn(2, 1, 40, dtype=torch.float64) for _ in range(2))
+    estimate = estimate * (estimate * target).mean(dim=-1, keepdim=True).sign()  # none that is turned over: see below
     assert torch.autograd.gradcheck(
         lambda x: FUNCTIONS[name](x, target, **SMALL.get(name, {})), estimate.requires_grad_()
     )
@@ -203,6 +204,36 @@ def test_the_level_term_is_in_decibels(clean):
     halved = losses.si_sdr_with_level(0.5 * with_noise(clean, 10), clean, level_weight=2.0)
     expected = losses.si_sdr(with_noise(clean, 10), clean) + 2 * 20 * math.log10(2)
     torch.testing.assert_close(halved, expected, rtol=0, atol=0.2)  # the noise has a share that resembles the speech
+
+
+def test_a_level_that_is_heard_has_a_sign_and_a_mean(clean):
+    heard, blind = losses.si_sdr_with_level, losses.si_sdr
+    for spoilt in (-clean, clean + 0.1):
+        assert bool((blind(spoilt, clean) < -60).all())
+        assert bool((heard(spoilt, clean) > 0).all())
+    torch.testing.assert_close(heard(-clean, clean), torch.full((2, 2), 20 * math.log10(2)), rtol=0, atol=1e-3)
+    assert bool((heard(clean + 0.1, clean, zero_mean=True) < -60).all())
+
+
+def test_what_is_turned_over_finds_back(clean):
+    """The gradient of a gain leads through silence to the target, from wherever it begins."""
+    noisy = with_noise(clean, 20)
+    for gain in (-1.0, -0.3, -0.01):
+        gain = torch.full((2, 2, 1), gain, requires_grad=True)
+        optimiser = torch.optim.Adam([gain], 0.02)
+        for _ in range(1000):
+            optimiser.zero_grad()
+            losses.si_sdr_with_level(gain * noisy, clean).mean().backward()
+            optimiser.step()
+        torch.testing.assert_close(gain.detach(), torch.ones(2, 2, 1), rtol=0, atol=0.05)
+
+
+def test_a_voice_is_not_more_like_another_for_being_turned_over(clean):
+    one, other = clean[:, :1], clean[:, 1:]
+    likeness = (one * other).mean(dim=-1, keepdim=True)
+    against = -likeness.sign() * one  # of the two polarities the one that is less like the other voice
+    blind = losses.si_sdr(against, other, zero_mean=False)
+    assert bool((losses.si_sdr_with_level(against, other) >= blind).all())
 
 
 def test_l1_and_mse_are_means_over_time():

@@ -357,6 +357,51 @@ def _why_so_low(reference: Verdict, kept: Verdict, was_low: bool, shift_ms: floa
     return "unsure" if was_low and reference.kind == "unsure" else ""
 
 
+def turned_over(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
+    """OUT11: the polarity of the output is inverted."""
+    limit = thresholds.output.turned_share
+    known = [each for each in evidence.outputs if each.delay_ms is not None]
+    turned = tuple(each.name for each in known if each.is_inverted)
+    share = len(turned) / max(1, len(known))
+    if share <= limit:
+        return None
+    return Finding(
+        "OUT11",
+        "warning",  # alone it sounds as it should
+        f"turned over, the input times -1: {len(turned)} of {counted(len(known), 'output')}: {few(turned)}",
+        round(share, 4),
+        limit,
+        "multiply them by -1: mixed with anything of the same recording they cancel it",
+        evidence.where,
+        turned,
+    )
+
+
+def off_zero(evidence: OutputEvidence, thresholds: Thresholds) -> Found:
+    """OUT12: the output has an offset that the input does not have."""
+    limits = thresholds.output
+    added = [
+        (each.enhanced.measured.dc - each.degraded.measured.dc, each)
+        for each in evidence.measured
+        if each.enhanced.measured and each.degraded.measured
+    ]
+    off = sorted(((dc, each) for dc, each in added if dc >= limits.offset_level), key=lambda one: -one[0])
+    share = len(off) / max(1, len(added))
+    if share <= limits.offset_share:
+        return None
+    names = tuple(f"{each.name} by {100 * dc:.2g} % of full scale" for dc, each in off)
+    return Finding(
+        "OUT12",
+        "error" if share >= 0.5 else "warning",
+        f"an offset that the input does not have: {len(off)} of {counted(len(added), 'output')}: {few(names)}",
+        round(off[0][0], 5),
+        limits.offset_level,
+        "take the mean away (a high-pass at 20 Hz): cuts click and headroom is lost",
+        evidence.where,
+        names,
+    )
+
+
 FOREIGN = {
     "reference": (
         "their clean and degraded sides are two recordings (DATA01)",
@@ -387,6 +432,8 @@ CHECKS = (
     Check("OUT08", "the output clips", clips),
     Check("OUT09", "the upper band is gone", narrow),
     Check("OUT10", "scores are so low that the files cannot belong together", foreign),
+    Check("OUT11", "the output is turned over", turned_over),
+    Check("OUT12", "the output has an offset", off_zero),
 )
 NEED_CLEAN = ("OUT07",)
 

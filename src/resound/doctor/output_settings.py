@@ -40,3 +40,6 @@ class OutputThresholds(BaseModel):
     cliff_db: float = Field(30.0, gt=0)  # without a clean side: by which the output falls within 500 Hz
     impossible_db: float = -10.0  # OUT10: SI-SDR
     impossible_share: float = Field(0.02, ge=0, le=1)  # of the files; from half of them on an error
+    turned_share: float = Field(0.1, ge=0, le=1)  # OUT11: of the files
+    offset_level: float = Field(0.005, gt=0)  # OUT12: of full scale, beyond what the input has
+    offset_share: float = Field(0.02, ge=0, le=1)  # of the files; from half of them on an error

@@ -26,6 +26,7 @@ COLUMNS = {
     "RUN08": ("share_right", "score_real", "score_fake"),
     "RUN09": ("loss", "pesq", "stoi", "estoi"),
     "RUN10": ("loss", "grad_norm"),
+    "RUN13": ("si_sdr", "snr", "level_ratio_db"),
 }
 FEW = 60  # points, which are marked
 LOGARITHMIC = ("grad_norm", "lr")

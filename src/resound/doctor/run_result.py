@@ -102,6 +102,32 @@ def strangers(run: RunEvidence, thresholds: Thresholds) -> Found:
     )
 
 
+def unheard(run: RunEvidence, thresholds: Thresholds) -> Found:
+    """RUN13: what SI-SDR cannot hear, an output that is turned over or has an offset."""
+    limits = thresholds.run
+    si_sdr_db, snr_db = run.latest("si_sdr"), run.latest("snr")
+    if not _is_settled(run, limits) or not si_sdr_db >= limits.turned_si_sdr_db:
+        return None
+    level_db, ratio_db = run.latest("level_db"), run.latest("level_ratio_db")
+    offset_db = ratio_db - level_db - 10 * np.log10(1 + 10 ** (-si_sdr_db / 10))
+    blind = f"SI-SDR, which is blind to that, is {si_sdr_db:.1f} dB, SNR {snr_db:.1f}"
+    remedy = "give the loss a term that hears it (si_sdr_with_level, snr, l1) and train anew, or "
+    if offset_db >= limits.offset_db and snr_db < si_sdr_db - 2 * limits.offset_db:
+        return Finding(
+            "RUN13", "error",
+            f"the output has an offset: {ratio_db - level_db:.1f} dB more power than what it has of the target; "
+            f"{blind}",
+            round(float(offset_db), 2), limits.offset_db, remedy + "take the mean away after the network", run.where,
+        )  # fmt: skip
+    if snr_db <= limits.turned_snr_db and abs(level_db) <= 2 * limits.offset_db:
+        return Finding(
+            "RUN13", "error", f"the output is turned over, the target times -1: {blind}",
+            round(snr_db, 2), limits.turned_snr_db,
+            remedy + "multiply the output by -1: mixed with anything of its recording it cancels", run.where,
+        )  # fmt: skip
+    return None
+
+
 def balance(run: RunEvidence, thresholds: Thresholds) -> Found:
     """RUN08: one side of adversarial training has won, or is not heard."""
     limits, right = thresholds.run, run.steps.get("share_right", np.empty(0))
@@ -177,4 +203,5 @@ CHECKS = (
     Check("RUN07", "no better than what needs no training", baselines),
     Check("RUN08", "discriminators and generator are out of balance", balance),
     Check("RUN12", "the input does not belong to its target", strangers),
+    Check("RUN13", "the output is turned over, or has an offset", unheard),
 )

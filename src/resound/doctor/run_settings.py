@@ -41,3 +41,6 @@ class RunThresholds(BaseModel):
     perceptual_fall: float = Field(0.05, gt=0, lt=1)  # RUN09: share of the best PESQ, STOI or ESTOI that is lost
     loss_fall: float = Field(0.02, gt=0, lt=1)  # share of its range by which the loss fell meanwhile
     least_input_si_sdr_db: float = -20.0  # RUN12: of the input against its target, mean over the validation set
+    turned_si_sdr_db: float = 3.0  # RUN13: below, an SNR may be as low because the output is bad ...
+    turned_snr_db: float = -3.5  # ... above, it cannot; a target turned over has -6
+    offset_db: float = Field(3.0, gt=0)  # of power that is neither the target's nor what SI-SDR counts as error

@@ -74,16 +74,24 @@ def si_sdr_with_level(
     target: Tensor,
     *,
     level_weight: float = 1.0,
-    zero_mean: bool = True,
+    zero_mean: bool = False,
     max_si_sdr_db: float | None = None,
     sample_rate: int | None = None,
     bandwidth_hz: Tensor | None = None,
 ) -> Tensor:
-    """Return `si_sdr` plus by how many dB the target's share of the estimate is louder or quieter than the target."""
+    """Return `si_sdr` plus by how many dB the target's share of the estimate is louder or quieter than the target.
+
+    It hears polarity, and the mean unless ``zero_mean``.  An estimate that is turned over counts as in `snr`: 6 dB for
+    the target times -1, and falling all the way to the target, where SI-SDR has a wall at silence.  Where that value is
+    below the one of the rest only its gradient is taken, so that of two voices (PIT) the wrong one, which is like the
+    estimate by chance alone, does not become the better one by being turned over.
+    """
     estimate, target, _ = heard(estimate, target, sample_rate, bandwidth_hz)
     wanted, distortion, right = _shares(estimate, target, zero_mean)
-    level_error_db = _decibels(wanted, right).abs()
-    return _levelling_off(distortion, wanted, max_si_sdr_db) + level_weight * level_error_db
+    upright = _levelling_off(distortion, wanted, max_si_sdr_db) + level_weight * _decibels(wanted, right).abs()
+    turned = _levelling_off(_power(estimate - target), right, None)
+    turned = turned + (upright - turned).clamp(min=0).detach()
+    return upright.where((estimate * target).mean(dim=-1) >= 0, turned)
 
 
 def silence(estimate: Tensor, mixture_power: Tensor, *, floor_db: float = -20.0) -> Tensor:

@@ -94,11 +94,11 @@ class SiSdr(Term):
 
 
 class SiSdrWithLevel(Term):
-    """Negative SI-SDR in dB, and the error of the level."""
+    """Negative SI-SDR in dB, and the error of the level; hears polarity and the mean."""
 
     kind: Literal["si_sdr_with_level"] = "si_sdr_with_level"
     level_weight: float = Field(1.0, gt=0)
-    zero_mean: bool = True
+    zero_mean: bool = False
     max_si_sdr_db: float | None = Field(None, gt=0)  # where it levels off; None: nowhere
 
 
