@@ -103,11 +103,11 @@ class Drawing(BaseModel):
         ({"shape": "sqare"}, "parts.1.shape: no such shape 'sqare' (did you mean 'square'?)"),
         ({"shape": "line"}, "parts.1.shape: no such shape 'line' (there are circle, square)"),
         ({}, "parts.1.shape: is missing"),
-        ({"shape": "circle", "radius": 2}, "parts.1.circle.radius: no such setting (did you mean 'radius_mm'?)"),
-        ({"shape": "square", "radius_mm": 2}, "parts.1.square.radius_mm: no such setting (there are shape, side_mm)"),
+        ({"shape": "circle", "radius": 2}, "parts.1.radius: no such setting (did you mean 'radius_mm'?)"),
+        ({"shape": "square", "radius_mm": 2}, "parts.1.radius_mm: no such setting (there are shape, side_mm)"),
     ],
 )
-def test_one_of_several_kinds_is_named_by_its_kind(part, message):
+def test_faults_of_one_of_several_kinds_are_told_by_the_key_that_was_written(part, message):
     with pytest.raises(ConfigError) as caught:
         validated(Drawing, {"parts": [{"shape": "circle"}, part]})
     assert str(caught.value) == message

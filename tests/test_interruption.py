@@ -1,5 +1,7 @@
 """An interruption is raised where it is safe, and never lost."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -68,3 +70,37 @@ def test_a_signal_while_libsndfile_calls_us_ends_the_writing_and_leaves_nothing(
         writer.write(noise(1.0, 8000)[None])
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr().err == ""
+
+
+LOST = """
+import os, signal, sys, threading, time
+from resound.cli import main
+from resound.training.stopping import stoppable
+
+class Freed:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+def app():
+    freed = Freed()
+    del freed
+    print("went on", flush=True)
+    if sys.argv[1] == "again":
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.3)
+    with stoppable(print):
+        print("trains", flush=True)
+
+main._Interrupts.PATIENCE_SECONDS = 0.1
+main.app = app
+main.main()
+"""
+
+
+@pytest.mark.parametrize("how", ["once", "again"])
+def test_a_wish_to_end_that_python_lost_is_followed_before_a_training_or_by_the_next_one(how):
+    ran = subprocess.run([sys.executable, "-c", LOST, how], capture_output=True, text=True)
+    assert ran.returncode == 130 and ran.stdout == "went on\n", (ran.stdout, ran.stderr)
+    assert ran.stderr.splitlines()[-1].startswith("resound: interrupted")

@@ -45,7 +45,7 @@ LAYERS = {
     "losses": {"errors", "config", "dsp", "models"},
     "checkpoint": {"errors", "shipped", "cores", "config", "models"},
     "training": {
-        "errors", "shipped", "config", "dsp", "audio", "classic", "corpora", "mixing", "models", "losses", "judging",
+        "errors", "shipped", "interruption", "config", "dsp", "audio", "classic", "corpora", "mixing", "models", "losses", "judging",
         "checkpoint", "inference", "harvest", "metrics", "doctor",
     },
     "export": {"errors", "config", "dsp", "audio", "metrics", "models", "checkpoint", "inference"},

@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from resound.errors import ConfigError, did_you_mean
 
@@ -36,7 +36,7 @@ def validated(model: type[Model], values: Any, where: str = "") -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(explain(fault, model) for fault in error.errors())
+        faults = "; ".join(explain(fault, model, values) for fault in error.errors())
         raise ConfigError(f"{where}: {faults}" if where else faults) from None
 
 
@@ -143,9 +143,22 @@ def _index(items: list[Any], part: str, key: str) -> int:
     raise ConfigError(f"{key}: {part!r} is no item of that list; there are {there}")
 
 
-def explain(fault: Any, model: type[BaseModel]) -> str:
-    """Return one fault of a `ValidationError` as ``key: what is wrong``."""
-    key = ".".join(str(part) for part in fault["loc"])
+def written_at(fault: Any, values: Any) -> str:
+    """Return the key of a fault as it was written: without the names of types, which are parts of its location."""
+    key = []
+    for number, part in enumerate(fault["loc"], 1):
+        is_last = number == len(fault["loc"])
+        if (isinstance(values, dict) and part in values) or (isinstance(values, list) and isinstance(part, int)):
+            values = values[part]
+        elif not (is_last and fault["type"] == "missing"):
+            continue
+        key.append(str(part))
+    return ".".join(key)
+
+
+def explain(fault: Any, model: type[BaseModel], values: Any = None) -> str:
+    """Return one fault of a `ValidationError` as ``key: what is wrong``; ``values`` are those that were written."""
+    key = written_at(fault, values) or ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         choices = fields_at(model, fault["loc"][:-1])
         hint = did_you_mean(str(fault["loc"][-1]), choices)
@@ -155,6 +168,8 @@ def explain(fault: Any, model: type[BaseModel]) -> str:
     if fault["type"].startswith("union_tag"):
         return _wrong_tag(fault, key)
     message = fault["msg"][0].lower() + fault["msg"][1:]
+    if fault["type"] == "value_error" and isinstance(fault["input"], dict):  # of several settings, which it names
+        return f"{key}: {message.removeprefix('value error, ')}".removeprefix(": ")
     return f"{key or 'settings'}: {message.removeprefix('value error, ')}, got {fault['input']!r:.60}"
 
 
@@ -185,6 +200,9 @@ def _inside(annotation: Any, part: Any) -> Any:
         return annotation.model_fields[part].annotation if part in annotation.model_fields else None
     if isinstance(part, int):
         return next(iter(get_args(annotation)), None)
+    for each in get_args(annotation):
+        if get_origin(each) is Annotated and Tag(str(part)) in get_args(each)[1:]:
+            return each
     tagged = [each for each in get_args(annotation) if _is_model(each)]
     return next((each for each in tagged if part in (field.default for field in each.model_fields.values())), None)
 

@@ -15,13 +15,30 @@ class _Held:
 
     depth = 0
     error: BaseException | None = None
+    end: BaseException | None = None  # of the program, that was asked for
 
 
-def interrupt(error: BaseException) -> None:
+def interrupt(error: BaseException, *, ends_program: bool = False) -> None:
     """Raise the error now, or at the end of the outermost `uninterrupted`; of several the first."""
+    if ends_program:
+        _Held.end = error
     if not _Held.depth:
         raise error
     _Held.error = _Held.error or error
+
+
+def begin_program() -> None:
+    """Know of nothing that was asked before."""
+    _Held.end = None
+
+
+def raise_what_was_lost() -> None:
+    """Raise an error that should have ended the program and did not: Python loses those raised while it frees objects.
+
+    For places that no program reaches which is ending.
+    """
+    if _Held.end is not None:
+        raise _Held.end
 
 
 @contextmanager

@@ -57,3 +57,17 @@ def test_what_is_wrong_is_told_in_one_line(words, laid_out, resound):
     assert line.startswith("resound: ")
     assert WRONG[words] in line
     assert files_below(laid_out) == before
+
+
+def test_what_others_made_beside_it_stays(tmp_path):
+    from resound.training.adapt import nothing_left
+
+    def fail(name):
+        with pytest.raises(ValueError), nothing_left(tmp_path / "adapted" / name):
+            (tmp_path / "adapted" / name).mkdir(parents=True)
+            if name == "a":
+                (tmp_path / "adapted/b/run").mkdir(parents=True)
+            raise ValueError
+
+    fail("a")
+    assert {path.name for path in (tmp_path / "adapted").iterdir()} == {"b"}

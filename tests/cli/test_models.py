@@ -130,7 +130,7 @@ def test_a_model_on_disk_is_shown_with_its_licence(tmp_path, resound):
         (["convtasnet"], "convtasnet: no such network or preset (did you mean 'conv"),
         (["timbre-report", "widht=3"], "timbre: widht: no such setting (did you mean 'widths'"),
         (["timbre-report", "kernel"], "'kernel' is not a setting; write key=value"),
-        (["timbre-report", "kernel=3"], "timbre: settings: stride 6 leaves gaps between kernels of 3; lower it"),
+        (["timbre-report", "kernel=3"], "timbre: stride 6 leaves gaps between kernels of 3; lower it"),
         (["timbre", "--preset", "convtasnet-paper"], "convtasnet-paper: is a preset of conv_tasnet, not of timbre"),
         (["timbre", "--preset", "timbr"], "timbr: no such preset (did you mean 'timbre'"),
     ],

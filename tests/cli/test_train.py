@@ -57,6 +57,13 @@ WRONG_WORDS = {
     "checkpoints.metric=pesq": "not measured",
     "validation.n_examples=0": "validation.n_examples",
     "loss=[]": "loss",
+    "loss.0.weight=-1": "loss.0.weight: input",
+    "loss.0.wieght=1": "loss.0.wieght: no such setting (did you mean 'weight'?)",
+    "loss=snrr": "loss: input should be 'two_stage'",
+    "training=5": "training: input",
+    "training.seed=99999999999999999999999": "training.seed",
+    "corpora=5": "corpora: input",
+    "optimiser.betas=[1.5,2]": "optimiser.betas.0",
     "loss=two_stage": "is for the network two_stage_unet",
     "loss=[{kind: snr, weight: 0}]": "weight",
     "loss=[{kind: srn}]": "did you mean 'snr'?",
@@ -150,7 +157,7 @@ def test_to_go_on_takes_a_run(here, corpora, refused):  # noqa: F811
     assert "is no run's folder" in refused(plan, "--corpus", corpora[0], "--resume")
     assert "holds no run to go on with" in refused(plan, "--corpus", corpora[0], "--resume", "-o", "nowhere")
     (here / "folder").mkdir()
-    assert "folder/config.yaml" in refused("folder", "--resume")
+    assert refused("folder", "--resume") == "folder: holds no run to go on with; give the folder of one"
     assert "config.yaml" in refused("folder", "--resume", "-o", "folder")
 
 
@@ -208,7 +215,8 @@ def test_a_run_that_would_be_another_one_is_refused(here, runs, refused):
 def test_a_damaged_run_is_told(here, runs, refused):
     shutil.copytree(runs / "enhance", here / "run")
     (here / "run/checkpoints/last-000004/state.pt").write_bytes(b"PK damaged")
-    assert "state.pt: cannot be read" in refused("run", "--resume", "training.steps=6")
+    told = refused("run", "--resume", "training.steps=6")
+    assert "state.pt: is damaged; restore it" in told and told.endswith("initial=run")
     (here / "run/checkpoints.json").write_text("{")
     assert "checkpoints.json: cannot be read" in refused("run", "--resume", "training.steps=6")
 
@@ -248,3 +256,30 @@ def test_a_run_without_a_checkpoint_is_no_model(here, runs, resound):
     assert "give one of the checkpoints' folders" in resound("restore", "noisy.wav", "--model", run).stderr
     (run / "checkpoints.json").unlink()
     assert "is a run without a checkpoint so far" in resound("restore", "noisy.wav", "--model", run).stderr
+
+
+def test_another_kind_of_schedule_or_loss_takes_its_own_settings_alone(corpora):  # noqa: F811
+    from resound.training.config import load_run_config
+
+    words = ["schedule.warmup_steps=7", "schedule.kind=cosine", "loss.0.kind=l1"]
+    config = load_run_config("waveunet", words, corpora=corpora)
+    assert config.schedule.kind == "cosine" and config.schedule.warmup_steps == 7
+    assert [term.kind for term in config.loss] == ["l1", "multi_stft"]
+    config = load_run_config("timbre-report", ["adversarial.kind=hinge"], corpora=corpora)
+    usual = load_run_config("timbre-report", corpora=corpora).adversarial
+    assert config.adversarial == usual.model_copy(update={"kind": "hinge"})
+
+
+def test_a_run_that_is_under_way_elsewhere_is_left_alone(here, runs, refused):
+    from resound.training.fit import in_it_alone
+
+    shutil.copytree(runs / "enhance", here / "run")
+    with in_it_alone(here / "run"):
+        assert refused("run", "--resume", "training.steps=6").startswith("run: another process trains there")
+
+
+def test_what_a_run_notes_of_its_sessions_may_be_damaged(here, runs, resound):
+    shutil.copytree(runs / "enhance", here / "run")
+    (here / "run/run.json").write_text("{")
+    assert resound("train", "run", "--resume", "training.steps=6").status == 0
+    assert len(json.loads((here / "run/run.json").read_text())["sessions"]) == 1

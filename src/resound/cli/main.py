@@ -10,6 +10,7 @@ import io
 import os
 import signal
 import sys
+import time
 from typing import Annotated, Any, NoReturn
 
 # One thread is as fast for what we do, and leaves the other cores to --jobs.  Set before numpy is imported.
@@ -43,7 +44,7 @@ from resound.cli import (
     tune,
 )
 from resound.errors import Interrupted, ResoundError, one_line
-from resound.interruption import interrupt
+from resound.interruption import begin_program, interrupt
 
 ORDER = (
     "restore",
@@ -130,6 +131,8 @@ def _root(
 
 def main() -> None:
     """Run the command line; whatever the user can cause ends in one line on stderr."""
+    begin_program()
+    _Interrupts.last = float("-inf")
     for number in _ends():
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _interrupt)
@@ -163,11 +166,22 @@ def _ends() -> tuple[int, ...]:
     return tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
+class _Interrupts:
+    """When the last signal was followed."""
+
+    PATIENCE_SECONDS = 5.0
+    last: float
+
+
 def _interrupt(*_: Any) -> None:
-    """Raise once: a second Ctrl-C must not interrupt the tidying up after the first."""
-    for number in _ends():
-        signal.signal(number, signal.SIG_IGN)
-    interrupt(Interrupted())
+    """Raise, but not at once again: a second Ctrl-C must not interrupt the tidying up after the first.
+
+    Later it may: what is raised while an object is being freed, for one, is lost without a trace.
+    """
+    now = time.monotonic()
+    if now - _Interrupts.last >= _Interrupts.PATIENCE_SECONDS:
+        _Interrupts.last = now
+        interrupt(Interrupted(), ends_program=True)
 
 
 def _silence_stdout() -> None:

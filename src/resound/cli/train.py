@@ -89,6 +89,8 @@ def run_to_go_on_with(config: str, output: Path | None) -> tuple[str, Path]:
     from resound.errors import TrainingError
 
     if Path(config).is_dir() and output in (None, Path(config)):
+        if not (Path(config) / "config.yaml").exists():
+            raise TrainingError(f"{config}: holds no run to go on with; give the folder of one")
         return str(Path(config) / "config.yaml"), Path(config)
     if output is None:
         raise TrainingError(

@@ -76,8 +76,10 @@ def found(model: str) -> str:
     if not os.path.exists(model) and not _is_preset(model):
         find_model(model)  # whose error names what can be restored with
     with train_extra():
-        from resound.checkpoint import found_model
-    return str(found_model(model))
+        from resound.checkpoint import found_model, model_folder
+    path = found_model(model)
+    model_folder(path)  # a run without a checkpoint says so here, before there is much to do
+    return str(path)
 
 
 def check_fits(model: str, n_sources: int) -> None:

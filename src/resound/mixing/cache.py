@@ -19,8 +19,7 @@ import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resound.audio.alone import alone
 from resound.audio.atomic import flush, write_failure
 from resound.errors import ConfigError, InputError, OutputError
 from resound.inference.workers import count_of_jobs, map_in_order
@@ -264,21 +264,6 @@ class _GrowingArray:
 def _mapped(path: Path) -> NDArray[np.float32]:
     """Return a memory-mapped array.  Raises `ValueError` where the file is shorter than it says."""
     return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-@contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Wait until no other process has the lock, which ends with the process however that ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: whoever is first wins
-        yield
-        return
-    with open(lock, "ab") as handle:
-        with suppress(OSError):  # a network disk without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-        lock.unlink(missing_ok=True)
 
 
 def _remove_remains(whole: Path) -> None:

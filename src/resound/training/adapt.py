@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from resound.training.config import RunConfig, ValidationConfig, merged
 from resound.training.fit import Check, train
 from resound.training.judge import Judge, jobs_for
 from resound.training.material.material import SEGMENT_SECONDS, Material
+from resound.training.memory import device_of
 from resound.training.session import Outcome, Shown
 
 RUN, MODEL, REPORT = "run", "model", "adapt.json"
@@ -140,15 +141,19 @@ def loss_for(name: str, material: Material) -> Any:
 
 
 def seconds_a_step(network: Network, batch_size: int, n_samples: int) -> float:
-    """Return how long forward and backward take for a batch on this machine's processor."""
-    network = network.train()
-    waveform = torch.randn(batch_size, network.config.n_channels, n_samples)
+    """Return how long forward and backward take for a batch where this machine trains."""
+    device = device_of("auto")
+    network = network.train().to(device)
+    waveform = torch.randn(batch_size, network.config.n_channels, n_samples, device=device)
     for _ in range(2):  # the first is slower
         began = time.monotonic()
         network(waveform).square().mean().backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds = time.monotonic() - began
     network.zero_grad()
-    network.eval()
-    return time.monotonic() - began
+    network.cpu().eval()
+    return seconds
 
 
 def adapt(
@@ -235,10 +240,13 @@ def nothing_left(folder: Path) -> Iterator[None]:
     if folder.exists():
         raise OutputError(f"{folder}: exists already; give another with -o")
     check_can_write_in(folder)
-    outermost = next((path for path in reversed(folder.parents) if not path.exists()), folder)
+    made = [path for path in folder.parents if not path.exists()]
     try:
         yield
     except BaseException:
         if not (folder / RUN).exists():
-            shutil.rmtree(outermost, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # another one works beside it
+                for path in made:
+                    path.rmdir()
         raise

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_serializer, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_serializer, field_validator, model_validator
 
 from resound.classic.chain import ClassicConfig
-from resound.config import read_yaml, set_dotted, validated
+from resound.config import read_yaml, set_dotted, set_value, validated, value_at
 from resound.corpora.manifest import read_manifest
 from resound.doctor.settings import DoctorSettings
 from resound.errors import ConfigError, did_you_mean
@@ -40,7 +40,15 @@ DECIDE_CURVE = (
     "ema",
 )
 Paths = Annotated[list[Path], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]  # one, too
+OTHER_KIND = re.compile(r"\s*(schedule|loss\.\d+)\.kind\s*=")  # of which each has settings of its own
 PLACEHOLDER = re.compile(r"^<(\w+)(\??)>$")  # with ?: left out where there is none
+
+
+# A sum of terms, or two_stage: the error of both spectrograms of the two-stage U-Net.
+Loss = Annotated[
+    Annotated[Terms, Tag("terms")] | Annotated[Literal["two_stage"], Tag("name")],
+    Discriminator(lambda written: "name" if isinstance(written, str) else "terms"),
+]
 
 
 class OptimiserConfig(Settings):
@@ -48,7 +56,7 @@ class OptimiserConfig(Settings):
 
     name: Literal["adam", "adamw"] = "adam"
     lr: float = Field(1e-3, gt=0)  # peak
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float | None = Field(5.0, gt=0)  # of all gradients together
 
@@ -66,7 +74,7 @@ class TrainingConfig(Settings):
     n_devices: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1)  # cores that the steps use on a processor; None: all
     workers: int = Field(2, ge=0)  # processes that make examples; 0: none beside the training itself
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     same_every_epoch: bool = False  # the examples of the first epoch again and again, as a set on disk has them
 
     @field_validator("precision", mode="before")
@@ -133,7 +141,7 @@ class RunConfig(Settings):
     corpora: dict[str, Paths] = Field(default_factory=dict)  # what <speech>, <noise> ... stand for
     data: dict[str, Any]
     validation: ValidationConfig = ValidationConfig()
-    loss: Terms | Literal["two_stage"]  # two_stage: the error of both spectrograms of the two-stage U-Net
+    loss: Loss
     adversarial: AdversarialConfig | None = None  # to regenerate
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: AnySchedule = Field(default_factory=Plateau)
@@ -298,12 +306,33 @@ def load_run_config(
         values = copy.deepcopy(merged(usual, own)) | {key: own[key] for key in ("expected",) if key in own}
     elif quick:
         raise ConfigError(f"{where}: has no quick form; leave out --quick, or begin the file with 'preset: NAME'")
-    for word in overrides:
-        set_dotted(values, word)
+    for number, word in enumerate(overrides):
+        set_word(values, word, overrides[:number])
     if values.get("expected") == usual.get("expected") and _is_other_training(values, usual):
         values["expected"] = None  # the preset's band says nothing of this one
-    values["corpora"] = {**found_in(corpora), **(values.get("corpora") or {})}
+    named = values.get("corpora") or {}
+    if isinstance(named, dict):
+        values["corpora"] = {**found_in(corpora), **named}
     return validated(RunConfig, values, where)
+
+
+def set_word(values: dict[str, Any], word: str, earlier: Sequence[str]) -> None:
+    """Set ``a.b=value``; with another kind of schedule or loss all of it goes that ``earlier`` words have not set.
+
+    Raises `ConfigError`.
+    """
+    match = OTHER_KIND.match(word)
+    place = match[1] if match else ""
+    before = value_at(values, place) if match else None
+    kind = before.get("kind") if isinstance(before, dict) else None
+    set_dotted(values, word)
+    if isinstance(before, dict) and kind != before["kind"]:
+        of_all = {"weight": before["weight"]} if "weight" in before else {}  # terms of the loss
+        set_value(values, place, {"kind": before["kind"], **of_all})
+        for other in earlier:
+            if other.startswith(f"{place}."):
+                set_dotted(values, other)
+        set_dotted(values, word)
 
 
 def preset_values(name: str, *, quick: bool = False) -> dict[str, Any]:
@@ -320,11 +349,15 @@ def preset_values(name: str, *, quick: bool = False) -> dict[str, Any]:
 
 
 def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return nested settings with changes; mappings are merged, but for those of another ``kind``."""
+    """Return nested settings with changes; mappings are merged, but for those of another ``kind``.
+
+    Of adversarial losses all kinds have the same settings.
+    """
     result = dict(values)
     for key, value in changes.items():
         before = result.get(key)
-        is_same_kind = isinstance(before, dict) and isinstance(value, dict) and _is_alike(before, value)
+        are_nested = isinstance(before, dict) and isinstance(value, dict)
+        is_same_kind = are_nested and (key == "adversarial" or _is_alike(before, value))  # type: ignore[arg-type]
         result[key] = merged(before, value) if is_same_kind else value  # type: ignore[arg-type]
     return result
 
@@ -334,6 +367,8 @@ def _is_other_training(values: dict[str, Any], usual: dict[str, Any]) -> bool:
 
     def deciding(settings: dict[str, Any]) -> list[Any]:
         training = settings.get("training") or {}
+        if not isinstance(training, dict):  # which is told in a moment
+            return []
         return [
             *(settings.get(key) for key in DECIDE_CURVE),
             *(training.get(key) for key in ("steps", "batch_size", "accumulate", "n_devices", "same_every_epoch")),

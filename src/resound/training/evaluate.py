@@ -17,8 +17,9 @@ from resound.judging.summary import Summary
 from resound.judging.table import interval_table, markdown_table, verdict
 from resound.mixing.cache import open_cache
 from resound.training.config import RunConfig
-from resound.training.fresh import device_of, n_in_split, with_fresh_examples
+from resound.training.fresh import n_in_split, with_fresh_examples
 from resound.training.judge import Judge, jobs_for
+from resound.training.memory import device_of
 from resound.training.prepared import prepare
 from resound.training.session import Shown
 
@@ -85,7 +86,7 @@ def evaluate(title: str, config: RunConfig, run: Path, shown: Shown) -> Evaluati
     shown.line(f"judges the best checkpoint and the baselines on {n_examples} fresh examples")
     judge = Judge(fresh, open_cache(mixing, n_examples, n_jobs=jobs_for(n_examples)))
     judge.judge_baselines()
-    folder, device = model_folder(run), device_of(config)
+    folder, device = model_folder(run), device_of(config.training.device)
     told = read_about(folder)
     about = {
         "metric": config.checkpoints.metric,

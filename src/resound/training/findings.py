@@ -25,9 +25,10 @@ from resound.judging.summary import Statistics, Summary, paired_difference
 from resound.mixing.cache import open_cache
 from resound.mixing.identity import settings_of
 from resound.training.config import RunConfig
-from resound.training.fresh import device_of, with_fresh_examples
+from resound.training.fresh import with_fresh_examples
 from resound.training.judge import Judge, jobs_for
 from resound.training.keeper import Keeper
+from resound.training.memory import device_of
 from resound.training.prepared import prepare
 from resound.training.study import StudyFolder, is_usual
 
@@ -100,7 +101,7 @@ def compared(study: StudyFolder, one: FrozenTrial, other: FrozenTrial, config: R
     for plan in config.prepared_plans[1:]:
         prepare(plan, lambda told: None, jobs_for(plan.n_examples))
     judge = Judge(config, open_cache(config.validation_mixing, n_examples, n_jobs=jobs_for(n_examples)))
-    device = device_of(config)
+    device = device_of(config.training.device)
 
     def judged(trial: FrozenTrial) -> Summary:
         folder = study.folder_of(trial.number)

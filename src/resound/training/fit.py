@@ -13,7 +13,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch.utils.data import DataLoader
 
+from resound.audio.alone import alone
 from resound.checkpoint import found_model, load_model, name_of, use_all_cores
 from resound.errors import ConfigError, OutputError, ResoundError, TrainingError, counted
 from resound.mixing.cache import open_cache
@@ -39,7 +40,7 @@ from resound.training.memory import advice_for, is_out_of_memory
 from resound.training.prepared import prepare
 from resound.training.processes import Processes, is_about_others, with_devices
 from resound.training.recordings import read_recordings
-from resound.training.run_folder import RunFolder
+from resound.training.run_folder import LOCK, RunFolder
 from resound.training.session import AfterValidation, Outcome, Session, Shown
 from resound.training.stopping import deaf_to_signals, stoppable
 from resound.training.tasks import Task, task_of
@@ -112,10 +113,36 @@ def train(
         torch.set_num_threads(config.training.threads)
     run = RunFolder(folder, config, is_writer=processes.is_first)
     say = LogAndShow(shown, run)
-    ready = processes.after_first(lambda: make_ready(config, run, say, processes, resume, force, checks))
-    if processes.is_first:
-        begin(run, ready, resume, force, command)
-    tracked = TrackedRun(folder, settings_of(config), ready.n_done)
+    with ExitStack() as held:
+        if processes.is_first and resume and folder.is_dir():
+            held.enter_context(in_it_alone(folder))
+        ready = processes.after_first(lambda: make_ready(config, run, say, processes, resume, force, checks))
+        if processes.is_first and not resume:
+            run.create()
+            held.enter_context(in_it_alone(folder))
+        if processes.is_first:
+            begin(run, ready, force, command)
+        outcome = make_steps(config, run, say, processes, ready, after_validation)
+        end(run, ready, outcome, config, say)
+    processes.leave()
+    return outcome
+
+
+def in_it_alone(folder: Path) -> AbstractContextManager[None]:
+    """Keep other trainings out of a run's folder.  Raises `OutputError` where one is at work there."""
+    return alone(folder / LOCK, refusal=f"{folder}: another process trains there; let it finish, or stop it")
+
+
+def make_steps(
+    config: RunConfig,
+    run: RunFolder,
+    say: LogAndShow,
+    processes: Processes,
+    ready: Ready,
+    after_validation: AfterValidation | None,
+) -> Outcome:
+    """Make all steps of a run that is ready, and return how it ended."""
+    tracked = TrackedRun(run.folder, settings_of(config), ready.n_done)
     tracker = open_tracker(config.tracker if processes.is_first else "none", tracked, say.line)
     with stoppable(say.line) as stop, one_voice():
         session = Session(
@@ -134,16 +161,12 @@ def train(
         try:
             fit(ready.task, session, loader_of(ready.dataset, config, ready.n_done, processes), config, processes)
         finally:
-            close(tracker, folder)
-    end(run, ready, session.outcome, config, say)
-    processes.leave()
+            close(tracker, run.folder)
     return session.outcome
 
 
-def begin(run: RunFolder, ready: Ready, resume: bool, force: Sequence[str], command: Sequence[str]) -> None:
-    """Write down what is known before the first step: config, command, findings and baselines."""
-    if not resume:
-        run.create()
+def begin(run: RunFolder, ready: Ready, force: Sequence[str], command: Sequence[str]) -> None:
+    """Write down what is known before the first step: command, findings and baselines."""
     run.begin_session(list(command) or sys.argv)
     run.write_findings([vars(finding) for finding in ready.findings], list(force))
     run.write_json("baselines.json", {name: each.to_json() for name, each in ready.judge.baselines.items()})
@@ -217,6 +240,12 @@ def go_on(run: RunFolder, keeper: Keeper, say: LogAndShow) -> dict[str, Any] | N
         raise TrainingError(f"{run.folder}: has made its {state['n_steps']} steps; give more by training.steps=N")
     where = f"goes on from step {state['n_steps']}" if state else "has no checkpoint yet: begins again"
     say.line(f"{where}, with {'; '.join(changed)}" if changed else where)
+    most = run.config.checkpoints.stop_after
+    if state and most is not None and state["n_without_gain"] >= most:
+        say.line(
+            f"it had {counted(state['n_without_gain'], 'validation')} without gain and ends after another one, unless "
+            "checkpoints.stop_after=N gives it more"
+        )
     return state
 
 

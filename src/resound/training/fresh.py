@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from resound.mixing.config import Common
 from resound.mixing.stream import open_examples
 from resound.training.config import RunConfig, merged
@@ -33,8 +31,3 @@ def n_in_split(config: RunConfig) -> int:
     """Return how many examples it takes to hear all recordings of the validation split once."""
     mixing: Common = config.prepared_plans[1].mixing if config.prepared_plans else config.validation_mixing
     return open_examples(mixing.model_copy(update={"n_examples": None})).n_examples
-
-
-def device_of(config: RunConfig) -> torch.device:
-    """Return where to judge a network."""
-    return torch.device("cuda" if torch.cuda.is_available() and config.training.device != "cpu" else "cpu")

@@ -12,7 +12,7 @@ from resound.judging.baselines import judge_baselines
 from resound.judging.measures import ALL
 from resound.judging.scores import Judged, score
 from resound.judging.summary import Summary, summarise
-from resound.judging.table import text_table, verdict
+from resound.judging.table import verdict
 from resound.mixing.cache import CachedExamples
 from resound.mixing.example import Example
 from resound.models.network import Network
@@ -69,10 +69,6 @@ class Judge:
         metric = self._config.checkpoints.metric
         spoken = metric if ALL[metric].better != "near 0" and not metric.endswith("_i") else "si_sdr"
         return [f"step {step:,}{mark}: {verdict(summary, self.baselines, spoken)}"]
-
-    def table(self, summary: Summary) -> str:
-        """Return all figures beside those of the baselines."""
-        return text_table({"model": summary, **self.baselines})
 
     def _estimates(self, network: Network, device: torch.device) -> Iterator[tuple[int, Example, np.ndarray]]:
         size = self._config.validation.batch_size

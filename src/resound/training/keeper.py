@@ -31,6 +31,7 @@ from resound.models.network import Network, n_parameters
 
 FOLDER, STATE, AVERAGE = "checkpoints", "state.pt", "average"
 BYTES_PER_PARAMETER = 4
+ANEW = "restore it from a copy, or begin a new run with the weights of this one: initial={}"
 
 
 @dataclass(frozen=True)
@@ -220,9 +221,9 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise TrainingError(f"{path}: is not there; restore it from a copy, or begin the run again") from None
-    except Exception as error:  # of a damaged file torch raises whatever its parts do
-        raise TrainingError(f"{path}: cannot be read ({one_line_of(error)}); begin the run again") from None
+        raise TrainingError(f"{path}: is not there; {ANEW.format(path.parents[2])}") from None
+    except Exception:  # of a damaged file torch raises whatever its parts do
+        raise TrainingError(f"{path}: is damaged; {ANEW.format(path.parents[2])}") from None
 
 
 def check_weights(folder: Path, network: Network) -> None:

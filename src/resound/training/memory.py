@@ -16,6 +16,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error).lower() for sign in SIGNS)
 
 
+def device_of(wanted: str) -> torch.device:
+    """Return where to try or judge a network that is trained on the device of this name: a GPU or the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() and wanted in ("auto", "cuda") else "cpu")
+
+
 def device_memory_mb(device: torch.device) -> float | None:
     """Return the most memory that tensors have had on a GPU, in MB; None on a processor."""
     return round(torch.cuda.max_memory_allocated(device) / 2**20, 1) if device.type == "cuda" else None

@@ -23,9 +23,10 @@ from typing import Any
 
 from pydantic import Field
 
+from resound.audio.alone import alone
 from resound.config import validated
 from resound.errors import ConfigError, InputError
-from resound.mixing.cache import alone, default_folder
+from resound.mixing.cache import default_folder
 from resound.mixing.config import PairsConfig, SeparationConfig, Settings, mixing_from
 from resound.mixing.denoisers import denoisers_from
 from resound.mixing.identity import SOURCES, code_of, hash_of, recordings_of, settings_of

@@ -25,7 +25,7 @@ from resound.models.two_stage_unet import TwoStageUNet
 from resound.training.config import RunConfig
 from resound.training.dataset import ExampleDataset
 from resound.training.fit import initial_network
-from resound.training.memory import one_step
+from resound.training.memory import device_of, one_step
 from resound.training.tasks import Batch, OfWaveforms, Separate, Task, task_of
 
 N_PROBED = 4  # examples
@@ -38,7 +38,7 @@ SILENT_DBFS = -200.0
 
 def probe_evidence(config: RunConfig) -> ProbeEvidence:
     """Return what the checks of probes look at.  Raises `ConfigError`, `InputError`."""
-    task = task_of(initial_network(config), config).to(device_of(config))
+    task = task_of(initial_network(config), config).to(device_of(config.training.device))
     batch, example_seconds = few_examples(config, task.device)
     losses = losses_of_answers(task, batch)
     without, not_finite = gradients_of(task, batch)
@@ -68,16 +68,10 @@ def probe_evidence(config: RunConfig) -> ProbeEvidence:
 
 def with_probes(plan: PlanEvidence, config: RunConfig) -> PlanEvidence:
     """Return the evidence of a plan with what must be tried: causality, and memory where it is counted."""
-    network = initial_network(config).to(device_of(config)).eval()
+    network = initial_network(config).to(device_of(config.training.device)).eval()
     measured = measured_step_bytes(config)
     plan = replace(plan, future_db=future_db(network))
     return plan if measured is None else replace(plan, step_bytes=measured, is_measured=True)
-
-
-def device_of(config: RunConfig) -> torch.device:
-    """Return the device that a training would use."""
-    has_gpu = torch.cuda.is_available() and config.training.device in ("auto", "cuda")
-    return torch.device("cuda" if has_gpu else "cpu")
 
 
 def few_examples(config: RunConfig, device: torch.device) -> tuple[Batch, float]:
@@ -180,7 +174,7 @@ def repeat_difference(config: RunConfig, network: Network) -> float:
 
 def measured_step_bytes(config: RunConfig) -> float | None:
     """Return the most memory that a whole step took on a GPU; None on a processor, where nothing counts it."""
-    device = device_of(config)
+    device = device_of(config.training.device)
     if device.type != "cuda":
         return None
     task = task_of(initial_network(config), config).to(device)

@@ -28,6 +28,7 @@ from typing import Any
 
 import yaml
 
+from resound.audio.alone import alone
 from resound.audio.atomic import atomic_file
 from resound.checkpoint import ABOUT, WEIGHTS, load_model, model_folder, read_about, save_model
 from resound.config import read_yaml
@@ -41,7 +42,6 @@ from resound.mixing.cache import ABOUT as CACHE
 from resound.mixing.cache import open_cache
 from resound.mixing.identity import differences, hash_of, material_of, settings_of
 from resound.mixing.set_folder import MANIFEST
-from resound.training.alone import alone
 from resound.training.config import load_run_config
 from resound.training.evaluate import evaluate
 from resound.training.fit import Check, refuse_broken, train

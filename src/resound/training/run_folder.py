@@ -35,6 +35,7 @@ from resound.mixing.identity import differences, settings_of
 from resound.training.config import RunConfig
 
 CONFIG, ABOUT, CONSOLE, FINDINGS = "config.yaml", "run.json", "console.log", "findings.json"
+LOCK = ".lock"  # while a process trains
 STEPS, VALIDATION = "steps.csv", "validation.csv"
 PACKAGES = ("resound", "torch", "lightning", "numpy", "scipy", "soxr", "soundfile")
 FREE_TO_CHANGE = (  # in a run that goes on
@@ -95,10 +96,7 @@ class RunFolder:
         """Note when, where and how a session of the run begins."""
         if not self.is_writer:
             return
-        path = self.folder / ABOUT
-        told: dict[str, Any] = {"resound_run": 1, "sessions": []}
-        if path.exists():
-            told = json.loads(path.read_text(encoding="utf-8"))
+        told = self._about()
         told["sessions"].append(
             {
                 "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -109,7 +107,7 @@ class RunFolder:
                 "git": git_state(),
             }
         )
-        self._write(path, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        self.write_json(ABOUT, told)
         lines, self._told = self._told or [], None
         self._append(CONSOLE, "".join(lines))
 
@@ -133,16 +131,23 @@ class RunFolder:
 
     def note_use(self, device_memory_mb: float | None) -> None:
         """Note in the session how long it has lasted and how much memory it has had at most."""
-        path = self.folder / ABOUT
-        if not self.is_writer or not path.exists():
+        told = self._about()
+        if not self.is_writer or not told["sessions"]:
             return
-        told = json.loads(path.read_text(encoding="utf-8"))
         told["sessions"][-1] |= {
             "minutes": round((time.time() - self._began) / 60, 2),
             "peak_memory_mb": finite(round(peak_memory_mb(), 1)),
             "peak_device_memory_mb": device_memory_mb,
         }
-        self._write(path, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        self.write_json(ABOUT, told)
+
+    def _about(self) -> dict[str, Any]:
+        """Return what is known of the sessions so far: nothing where the file was damaged, which harms no run."""
+        try:
+            told = json.loads((self.folder / ABOUT).read_text(encoding="utf-8"))
+            return {**told, "sessions": list(told["sessions"])}
+        except (OSError, ValueError, LookupError, TypeError):
+            return {"resound_run": 1, "sessions": []}
 
     def write_findings(self, found: list[dict[str, Any]], forced: list[str]) -> None:
         """Write what was found before the first step; what was found at steps of earlier sessions stays."""

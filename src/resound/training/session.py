@@ -164,6 +164,7 @@ class Session(lightning.Callback):
             return "ended after a validation, as asked"
         most = self.config.checkpoints.stop_after
         if most is not None and self.n_without_gain >= most:
+            self.outcome.is_finished = True
             return f"{most} validations without gain: early stopping"
         return None
 
@@ -206,7 +207,6 @@ class Session(lightning.Callback):
             self._keep(trainer, task)
         trainer.should_stop = True
         self.outcome.reason, self.outcome.n_steps = reason, task.n_steps
-        self.outcome.is_finished |= "early stopping" in reason
         self.outcome.minutes = (time.monotonic() - self._began) / 60
 
     def _seconds_left(self, step: int) -> float | None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from resound.errors import OutputError
+from resound.interruption import raise_what_was_lost
 from resound.training.processes import end_at_once
 
 NUMBERS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -47,6 +48,7 @@ def stoppable(tell: Callable[[str], None]) -> Iterator[StopRequest]:
 
     A second one ends the process at once: what is on disk is whole, whenever that is.
     """
+    raise_what_was_lost()
     request = StopRequest(tell)
     before = {number: signal.getsignal(number) for number in NUMBERS}
     request.listen()

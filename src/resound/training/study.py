@@ -25,12 +25,12 @@ import optuna
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
+from resound.audio.alone import alone
 from resound.audio.atomic import atomic_file
 from resound.config import validated
 from resound.errors import InputError, OutputError
 from resound.judging.measures import ALL
 from resound.mixing.identity import differences, settings_of
-from resound.training.alone import alone
 from resound.training.keeper import INDEX
 from resound.training.search import Plan, Varied
 

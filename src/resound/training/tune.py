@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,11 @@ import optuna
 import torch
 from optuna.trial import TrialState
 
+from resound.audio.alone import alone
 from resound.errors import OutputError, ResoundError, TrainingError, counted, one_line
 from resound.inference.workers import start_tracker
 from resound.judging.baselines import judge_baselines
 from resound.mixing.cache import open_cache
-from resound.training.alone import alone
 from resound.training.config import RunConfig
 from resound.training.fit import initial_network, train
 from resound.training.judge import jobs_for
@@ -139,8 +139,8 @@ def make_trial(
     """Make one trial, and note in the study how it ended."""
     folder, began = study.folder_of(trial.number), time.monotonic()
     reports = Reports(study, trial)
-    reports.replay(folder / VALIDATION)
     try:
+        reports.replay(folder / VALIDATION)
         config = trial_config(study.plan, values)
         hears = reports if study.plan.search.prune and not trial.user_attrs.get("is_usual") else reports.only
         outcome = train(config, folder, shown, resume=has_checkpoint(folder), after_validation=hears, shared_by=n_jobs)
@@ -200,7 +200,9 @@ class Reports:
         if table.exists():
             with open(table, encoding="utf-8", newline="") as rows:
                 for row in csv.DictReader(rows):
-                    self.only(int(row["step"]), {self.study.plan.metric: float(row[self.study.plan.metric] or "nan")})
+                    with suppress(ValueError, LookupError, TypeError):  # a row cut short: that step is made again
+                        value = float(row[self.study.plan.metric] or "nan")
+                        self.only(int(row["step"]), {self.study.plan.metric: value})
 
     def ending(self, outcome: Outcome) -> tuple[TrialState, str]:
         """Return what becomes of a trial that was not interrupted, and why."""
