@@ -45,8 +45,8 @@ LAYERS = {
     "losses": {"errors", "config", "dsp", "models"},
     "checkpoint": {"errors", "shipped", "cores", "config", "models"},
     "training": {
-        "errors", "shipped", "interruption", "config", "dsp", "audio", "classic", "corpora", "mixing", "models", "losses", "judging",
-        "checkpoint", "inference", "harvest", "metrics", "doctor",
+        "errors", "shipped", "interruption", "config", "dsp", "audio", "classic", "corpora", "mixing", "models",
+        "losses", "judging", "checkpoint", "inference", "harvest", "metrics", "doctor",
     },
     "export": {"errors", "config", "dsp", "audio", "metrics", "models", "checkpoint", "inference"},
     "__init__": {"inference", "checkpoint", "evaluation"},

@@ -158,7 +158,7 @@ def test_to_go_on_takes_a_run(here, corpora, refused):  # noqa: F811
     assert "holds no run to go on with" in refused(plan, "--corpus", corpora[0], "--resume", "-o", "nowhere")
     (here / "folder").mkdir()
     assert refused("folder", "--resume") == "folder: holds no run to go on with; give the folder of one"
-    assert "config.yaml" in refused("folder", "--resume", "-o", "folder")
+    assert "holds no run to go on with" in refused("folder", "--resume", "-o", "folder")
 
 
 def test_one_manifest_may_stand_for_one_kind(here, corpora):  # noqa: F811
@@ -283,3 +283,12 @@ def test_what_a_run_notes_of_its_sessions_may_be_damaged(here, runs, resound):
     (here / "run/run.json").write_text("{")
     assert resound("train", "run", "--resume", "training.steps=6").status == 0
     assert len(json.loads((here / "run/run.json").read_text())["sessions"]) == 1
+
+
+def test_a_run_does_not_go_on_with_other_recordings(here, runs, refused):
+    shutil.copytree(runs / "enhance", here / "run")
+    told = json.loads((here / "run/run.json").read_text())
+    (manifest,) = told["material"]
+    (here / "run/run.json").write_text(json.dumps(told | {"material": {manifest: "other"}}))
+    line = refused("run", "--resume", "training.steps=6")
+    assert line.startswith(f"run: was begun with other recordings: {manifest} changed since; bring them back")

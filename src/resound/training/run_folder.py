@@ -31,7 +31,7 @@ from resound.doctor.finding import SEVERITIES
 from resound.errors import OutputError, TrainingError
 from resound.inference.memory import peak_memory_mb
 from resound.judging.summary import finite
-from resound.mixing.identity import differences, settings_of
+from resound.mixing.identity import differences, material_of, settings_of
 from resound.training.config import RunConfig
 
 CONFIG, ABOUT, CONSOLE, FINDINGS = "config.yaml", "run.json", "console.log", "findings.json"
@@ -84,6 +84,13 @@ class RunFolder:
             raise TrainingError(
                 f"{self.folder}: was begun with other settings: {'; '.join(grave[:5])}; give those, or begin anew"
             )
+        known = self._about().get("material") or {}
+        others = [path for path, own in self._material().items() if known.get(path, own) != own]
+        if others:
+            raise TrainingError(
+                f"{self.folder}: was begun with other recordings: {'; '.join(others[:3])} changed since; bring them "
+                f"back, or begin a new run with its weights: initial={self.folder}"
+            )
         if self.is_writer:
             check_can_write_in(self.folder)
             for remains in self.folder.glob(".*.partial*"):  # of a run that was killed
@@ -107,6 +114,7 @@ class RunFolder:
                 "git": git_state(),
             }
         )
+        told.setdefault("material", self._material())
         self.write_json(ABOUT, told)
         lines, self._told = self._told or [], None
         self._append(CONSOLE, "".join(lines))
@@ -140,6 +148,12 @@ class RunFolder:
             "peak_device_memory_mb": device_memory_mb,
         }
         self.write_json(ABOUT, told)
+
+    def _material(self) -> dict[str, str]:
+        """Return a hash of each manifest and folder that examples are made of."""
+        settings = settings_of(self.config)
+        found = material_of({key: settings[key] for key in ("corpora", "data", "validation")})
+        return {path: own for path, own in found.items() if os.path.isabs(path)}  # a name may be that of a folder here
 
     def _about(self) -> dict[str, Any]:
         """Return what is known of the sessions so far: nothing where the file was damaged, which harms no run."""
