@@ -24,6 +24,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment, TorchEla
 from torch.utils.data import DataLoader
 
 from resound.audio.alone import alone
+from resound.audio.atomic import check_can_write_in
 from resound.checkpoint import found_model, load_model, name_of, use_all_cores
 from resound.errors import ConfigError, OutputError, ResoundError, TrainingError, counted
 from resound.mixing.cache import open_cache
@@ -129,7 +130,8 @@ def train(
 
 
 def in_it_alone(folder: Path) -> AbstractContextManager[None]:
-    """Keep other trainings out of a run's folder.  Raises `OutputError` where one is at work there."""
+    """Keep other trainings out of a run's folder.  Raises `OutputError` where one is at work, or none can write."""
+    check_can_write_in(folder)
     return alone(folder / LOCK, refusal=f"{folder}: another process trains there; let it finish, or stop it")
 
 
