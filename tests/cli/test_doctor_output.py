@@ -27,7 +27,7 @@ def late(here):
 def test_healthy_outputs_end_with_status_0(healthy, resound):
     ended = resound("doctor", "output", *SIDES)
     assert ended.status == 0
-    assert ended.stdout.splitlines()[-1] == "nothing found by 10 checks: 3 recordings"
+    assert ended.stdout.splitlines()[-1] == "nothing found by 12 checks: 3 recordings"
     assert "not looked at: OUT06, which needs recordings whose levels differ by 12 dB" in ended.stdout
 
 
@@ -47,7 +47,7 @@ def test_without_a_clean_side_what_needs_none_is_checked(late, resound):
     ended = resound("doctor", "output", *SIDES[2:])
     assert ended.status == 1 and "OUT04" in ended.stdout
     assert "not looked at: OUT07, which needs a clean side" in ended.stdout
-    assert "by 9 checks" in ended.stdout
+    assert "by 11 checks" in ended.stdout
 
 
 def test_the_page_proves_each_finding(here, resound):
@@ -157,7 +157,7 @@ def test_the_classic_chain_is_healthy_and_needs_no_torch(here):
         "try: main()\nexcept SystemExit as ended: print('status', ended.code, 'torch' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert told.splitlines()[-2:] == ["nothing found by 10 checks: classic on 2 recordings", "status 0 False"]
+    assert told.splitlines()[-2:] == ["nothing found by 12 checks: classic on 2 recordings", "status 0 False"]
 
 
 def test_recordings_may_come_as_a_shell_lists_them(here, resound):

@@ -37,7 +37,7 @@ def test_a_growing_run_is_read_on_from_where_it_was_left(folder):
 
 def test_the_command_is_silent_on_a_healthy_run(folder, resound):
     ended = resound("doctor", "run", folder)
-    assert ended.status == 0 and ended.stdout.startswith("nothing found by 12 checks: run: 400 steps, 8 validations")
+    assert ended.status == 0 and ended.stdout.startswith("nothing found by 13 checks: run: 400 steps, 8 validations")
 
 
 def test_the_command_ends_with_1_where_a_run_was_for_nothing(tmp_path, resound):
