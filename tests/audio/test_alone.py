@@ -17,9 +17,8 @@ import os, sys, time
 from pathlib import Path
 from resound.audio.alone import alone
 with alone(Path(sys.argv[1])):
-    child = os.fork()
-    if child:
-        print(child, flush=True)
+    if not os.fork():
+        print(os.getpid(), flush=True)  # as soon as it runs, with nothing of its parent's in hand
     time.sleep(60)
 """
 COUNTS = """
