@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -193,6 +194,18 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, asked, shown
     (tmp_path / "out/mine.txt").touch()
     with pytest.raises(OutputError, match=r"holds something else \(mine.txt\)"):
         reproduce(asked(), tmp_path / "out", shown)
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_line(tmp_path, asked, shown):
+    (tmp_path / "out").touch()
+    with pytest.raises(OutputError, match=r"cannot make this folder \(a file has that name\)"):
+        reproduce(asked(), tmp_path / "out", shown)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder where root cannot make another is there on Linux")
+def test_a_folder_that_cannot_be_made_is_one_line(asked, shown):
+    with pytest.raises(OutputError, match="cannot make this folder"):
+        reproduce(asked(), Path("/proc/out"), shown)
 
 
 def test_torchrun_is_refused(tmp_path, asked, shown, monkeypatch):

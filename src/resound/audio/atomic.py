@@ -21,7 +21,7 @@ def reserve(target: Path, *, overwrite: bool) -> Path:
     Raises `OutputError`.
     """
     check_free(target, overwrite=overwrite)
-    _make_folder(target.parent)
+    make_folder(target.parent)
     return target.with_name(f".{shortened(target.stem, 60)}.{secrets.token_hex(4)}.partial{target.suffix}")
 
 
@@ -45,7 +45,7 @@ def check_can_write_in(folder: Path) -> None:
         raise OutputError(f"{there}: folder is not writable; choose another")
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder, and those it lies in, or raise `OutputError`."""
     check_can_write_in(folder)
     try:

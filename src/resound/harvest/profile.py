@@ -111,7 +111,11 @@ def measure_profile(source: Source, config: HarvestConfig | None = None, heard: 
     measures = measure(evidence, config)
     spans, noise_from = noise_spans(evidence, measures, verdict, form.sample_rate, config)
     if sum(end - first for first, end in spans) < LEAST_NOISE_SECONDS * form.sample_rate:
-        raise InputError(f"{source.path}: has no moment of noise alone; give a recording with pauses")
+        seconds = evidence.n_samples / form.sample_rate
+        raise InputError(
+            f"{source.path}: has no moment of noise alone in its {seconds:.1f} s; give a recording with pauses of "
+            f"{LEAST_NOISE_SECONDS} s and more in all"
+        )
     loud = measures.above_floor_db > LOUD_DB
     ear = Ear(form.sample_rate, spans, loud, evidence.step_seconds)
     for _, block in source.blocks():

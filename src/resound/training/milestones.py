@@ -114,7 +114,7 @@ class Milestones:
     def _read(self) -> dict[str, Any]:
         try:
             told = json.loads(self._path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self._check_free()
             return {"steps": {}}
         except (OSError, ValueError) as error:

@@ -24,6 +24,7 @@ from typing import Any
 from pydantic import Field
 
 from resound.audio.alone import alone
+from resound.audio.atomic import make_folder
 from resound.config import validated
 from resound.errors import ConfigError, InputError
 from resound.mixing.cache import default_folder
@@ -86,7 +87,7 @@ def prepare(plan: Plan, tell: Callable[[str], None], n_jobs: int = 1) -> None:
     Stopped at any time, the next call goes on.  Raises `ConfigError`, `OutputError`, and `InputError` where an example
     cannot be made.
     """
-    plan.folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(plan.folder.parent)
     with alone(plan.folder.with_suffix(".lock")):
         if (plan.folder / MANIFEST).exists():  # written when all is there
             tell(f"{plan.n_examples:,} prepared examples ({plan.mixing.split}) are there: {plan.folder}")

@@ -29,7 +29,7 @@ from typing import Any
 import yaml
 
 from resound.audio.alone import alone
-from resound.audio.atomic import atomic_file
+from resound.audio.atomic import atomic_file, make_folder
 from resound.checkpoint import ABOUT, WEIGHTS, load_model, model_folder, read_about, save_model
 from resound.config import read_yaml
 from resound.corpora.layouts import UnnamedDomainError
@@ -94,7 +94,7 @@ def reproduce(asked: Asked, folder: Path, shown: Shown, *, checks: Sequence[Chec
     milestones = Milestones(folder)
     check_settings(asked)
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         with alone(folder / LOCK, refusal=f"{folder}: another process works on this; let it finish, or stop it"):
             Reproduction(asked, milestones, shown, checks).make()

@@ -26,7 +26,7 @@ from typing import Any
 
 import yaml
 
-from resound.audio.atomic import atomic_file, check_can_write_in, discard, write_failure
+from resound.audio.atomic import atomic_file, check_can_write_in, discard, make_folder, write_failure
 from resound.doctor.finding import SEVERITIES
 from resound.errors import OutputError, TrainingError
 from resound.inference.memory import peak_memory_mb
@@ -59,7 +59,7 @@ class RunFolder:
         if not self.is_writer:
             return
         self.check_free()
-        self._make()
+        make_folder(self.folder / "checkpoints")
         self._write_config()
 
     def check_free(self) -> None:
@@ -246,14 +246,6 @@ class RunFolder:
                 file.write(text)
         except OSError as error:
             raise write_failure(path, error) from None
-
-    def _make(self) -> None:
-        try:
-            (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{self.folder}: cannot be made ({error.strerror or error}); give another with -o"
-            ) from None
 
     def _write_config(self) -> None:
         self._write(self.folder / CONFIG, yaml.safe_dump(settings_of(self.config), sort_keys=False, allow_unicode=True))

@@ -27,6 +27,7 @@ import torch
 from optuna.trial import TrialState
 
 from resound.audio.alone import alone
+from resound.audio.atomic import make_folder
 from resound.errors import OutputError, ResoundError, TrainingError, counted, one_line
 from resound.inference.workers import start_tracker
 from resound.judging.baselines import judge_baselines
@@ -65,14 +66,6 @@ def tune(plan: Plan, folder: Path, shown: Shown, *, n_trials: int = 20, n_jobs: 
         else:
             make_trials_side_by_side(study, n_trials, min(n_jobs, n_left), seed)
         return study
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder of a study.  Raises `OutputError`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror or error}); give another with -o") from None
 
 
 def prepare_validation(config: RunConfig) -> None:
