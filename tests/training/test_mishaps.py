@@ -195,6 +195,18 @@ def test_the_batch_that_it_names_fits(start, tmp_path):
     assert again.end() == 0, again.told
 
 
+def test_a_network_larger_than_the_device_is_refused_before_it_is_made(plan, monkeypatch):
+    config = plan()
+    n_values = sum(weight.numel() for weight in fit.initial_network(config).parameters())
+    monkeypatch.setattr(memory, "device_bytes", lambda device: 16 * n_values - 1)
+    monkeypatch.setattr(fit, "build", None)
+    with pytest.raises(TrainingError, match=f"{n_values:,} parameters take .* give a smaller network"):
+        fit.initial_network(config)
+    monkeypatch.setattr(memory, "device_bytes", lambda device: None)  # not known: tried
+    with pytest.raises(TypeError):
+        fit.initial_network(config)
+
+
 def test_advice_where_nothing_fits(plan, monkeypatch):
     config = plan("training.batch_size=8")
 

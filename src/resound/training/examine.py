@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from resound.checkpoint import found_model, model_folder, read_about
@@ -24,12 +22,12 @@ from resound.models.network import Network, NetworkConfig, n_parameters
 from resound.models.presets import load_preset
 from resound.training.config import RunConfig
 from resound.training.keeper import Keeper
+from resound.training.memory import device_bytes
 from resound.training.schedules import Plateau
 
 PAPERS = {"conv_tasnet": "convtasnet-paper", "two_stage_unet": "film-paper", "wave_u_net": "waveunet"}  # presets
 N_FACTORS = 1000
 LONGEST_MEASURED_SECONDS = 1.0  # of the segment of which the memory is computed; the rest in proportion
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 MIXINGS: dict[str, type[Common]] = {"enhance": EnhancementConfig, "separate": SeparationConfig, "pairs": PairsConfig}
 
 
@@ -129,17 +127,6 @@ def step_bytes(network: Network, n_samples: int, batch_size: int) -> float:
     fixed = ADAM_COPIES * BYTES * n_parameters(network)
     each = (training_bytes(network, measured) - fixed) * n_samples / measured
     return fixed + batch_size * each
-
-
-def device_bytes(device: str) -> float | None:
-    """Return the memory of the device that a training would run on, None where it is not known."""
-    if device in ("auto", "cuda") and torch.cuda.is_available():
-        return float(torch.cuda.get_device_properties(0).total_memory)
-    if device == "mps" or not hasattr(os, "sysconf"):
-        return None
-    installed = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
-    return min(installed, float(limit)) if limit.isdigit() else installed
 
 
 def _examples(config: RunConfig) -> tuple[int | None, bool]:

@@ -37,7 +37,7 @@ from resound.training.dataset import ExampleDataset, RunSampler
 from resound.training.judge import Judge, jobs_for
 from resound.training.keeper import AVERAGE, Keeper, average_of
 from resound.training.listening import Listening
-from resound.training.memory import advice_for, is_out_of_memory
+from resound.training.memory import advice_for, is_out_of_memory, refuse_too_large
 from resound.training.prepared import prepare
 from resound.training.processes import Processes, is_about_others, with_devices
 from resound.training.recordings import read_recordings
@@ -339,7 +339,11 @@ def trainer_of(task: Task, config: RunConfig, processes: Processes, session: Ses
 
 
 def initial_network(config: RunConfig) -> Network:
-    """Return the network that training begins with: fresh by the seed, or with the weights of a model's folder."""
+    """Return the network that training begins with: fresh by the seed, or with the weights of a model's folder.
+
+    Raises `TrainingError` where the device is too small for it.
+    """
+    refuse_too_large(config)
     torch.manual_seed(config.training.seed)
     network = build(config.network, **config.config)
     if config.initial is not None:

@@ -1,12 +1,19 @@
-"""What to do when memory runs out: the batch that would fit, found by trying."""
+"""How much memory there is, and what to do when it runs out: the batch that would fit, found by trying."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import torch
 
+from resound.errors import TrainingError
+from resound.models.facts import ADAM_COPIES, BYTES, build_without_values
+from resound.models.network import n_parameters
 from resound.training.config import RunConfig
 from resound.training.tasks import Task
 
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 # The last is what cuBLAS and cuDNN say.
 SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu", "alloc_failed")
 
@@ -19,6 +26,31 @@ def is_out_of_memory(error: BaseException) -> bool:
 def device_of(wanted: str) -> torch.device:
     """Return where to try or judge a network that is trained on the device of this name: a GPU or the processor."""
     return torch.device("cuda" if torch.cuda.is_available() and wanted in ("auto", "cuda") else "cpu")
+
+
+def device_bytes(device: str) -> float | None:
+    """Return the memory of the device that a training would run on, None where it is not known."""
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return float(torch.cuda.get_device_properties(0).total_memory)
+    if device == "mps" or not hasattr(os, "sysconf"):
+        return None
+    installed = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
+    return min(installed, float(limit)) if limit.isdigit() else installed
+
+
+def refuse_too_large(config: RunConfig) -> None:
+    """Raise `TrainingError` where a network's own values do not fit the device: told before anything is made."""
+    n_values, available = (
+        n_parameters(build_without_values(config.network, config.config)),
+        device_bytes(config.training.device),
+    )
+    needed = ADAM_COPIES * BYTES * n_values
+    if available is not None and needed > available:
+        raise TrainingError(
+            f"config: {n_values:,} parameters take {needed / 1e9:.1f} GB with their gradients and moments, and the "
+            f"device has {available / 1e9:.1f} GB; give a smaller network"
+        )
 
 
 def device_memory_mb(device: torch.device) -> float | None:
