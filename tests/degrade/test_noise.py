@@ -1,6 +1,7 @@
 """Noise at a stated level, and recorded noise."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -93,13 +94,36 @@ class TestRecorded:
         spectrum = np.abs(np.fft.rfft(added[0] * np.hanning(added.shape[1])))
         assert np.argmax(spectrum) * RATE / added.shape[1] == pytest.approx(1000, abs=0.5)
 
+    @pytest.mark.parametrize(("speed_percent", "seconds"), [(150, 4), (62.5, 4), (150, 1.5)])  # the last is looped
+    def test_faster_noise_is_higher(self, tmp_path, speed_percent, seconds):
+        tone = np.sin(2 * np.pi * 1000 * np.arange(int(44100 * seconds)) / 44100)[None] * 0.5
+        file = write_wav(tmp_path / "tone.wav", tone, rate=44100, subtype="FLOAT")
+        how = {"file": str(file), "position": 0, "snr_db": 12.5, "speed_percent": speed_percent}
+        added = add_recorded_noise(speech(), RATE, **how) - speech()
+        assert db_between(speech(), added) == pytest.approx(12.5, abs=0.01)
+        spectrum = np.abs(np.fft.rfft(added[0] * np.hanning(added.shape[1])))
+        assert np.argmax(spectrum) * RATE / added.shape[1] == pytest.approx(10 * speed_percent, abs=1)
+
+    @pytest.mark.parametrize("db_per_octave", [-6, 0, 4])
+    def test_a_slope_is_put_on_the_spectrum(self, tmp_path, db_per_octave):
+        file = write_wav(tmp_path / "white.wav", white(20 * RATE, 2) * 0.1, rate=RATE, subtype="FLOAT")
+        clean = white(10 * RATE, 2, seed=3)
+        how = {"file": str(file), "position": 0.5, "snr_db": 0, "db_per_octave": db_per_octave}
+        power = np.abs(np.fft.rfft(add_recorded_noise(clean, RATE, **how).astype(np.float64) - clean)) ** 2
+        assert db_between(clean, add_recorded_noise(clean, RATE, **how) - clean) == pytest.approx(0, abs=0.01)
+        bands_hz = 62.5 * 2.0 ** np.arange(8)
+        bins = np.round(bands_hz * 10).astype(int)
+        level_db = [10 * np.log10(power[:, low:high].mean()) for low, high in pairwise(bins)]
+        assert np.diff(level_db) == pytest.approx([db_per_octave] * 6, abs=0.6)
+
     def test_a_draw_names_a_file_and_replays_from_json(self, tmp_path):
         for name in ("a", "b", "c"):
             write_wav(tmp_path / "deep" / f"{name}.wav", rate=RATE, n_samples=3 * RATE)
         step = RecordedNoise(bank=str(tmp_path), snr_db=[0, 20], reference="active")
         params = step.draw(np.random.default_rng(5))
         assert params == json.loads(json.dumps(params)) == step.draw(np.random.default_rng(5))
-        assert set(params) == {"file", "position", "snr_db", "reference"} and params["file"].endswith(".wav")
+        assert set(params) == {"file", "position", "snr_db", "reference", "speed_percent", "db_per_octave"}
+        assert params["file"].endswith(".wav")
         once, again = (RecordedNoise.apply(speech(), RATE, **params) for _ in range(2))
         np.testing.assert_array_equal(once, again)
         assert len({step.draw(np.random.default_rng(seed))["file"] for seed in range(20)}) == 3

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from resound.degrade.degradation import Audio, Degradation
-from resound.degrade.noise import LevelDbfs, SnrDb, add_at_level
+from resound.degrade.noise import LOWEST_HZ, LevelDbfs, SnrDb, add_at_level
 from resound.degrade.spread import Spread, spread, within
 
 Spectrum = Literal["white", "pink", "tape", "optical"]
 Points = Sequence[Sequence[float]]  # [[frequency_hz, density_db], ...]
-LOWEST_HZ = 20.0  # below it a slope is flat: a rising one would end in a wandering mean
 N_FREQUENCIES = 400  # on which a shape is worked out; between them it is a straight line
 SHORTEST_TRANSFORM = 256
 

@@ -6,6 +6,7 @@ import math
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+import scipy
 from pydantic import Field
 
 from resound.degrade.bank import FromBank, Pick, read_stretch, with_channels
@@ -19,6 +20,7 @@ Reference = Literal["full", "active"]
 SnrDb = Annotated[Spread, within(-150, 150)]
 LevelDbfs = Annotated[Spread, within(-150, 50)]  # RMS; 1.0 is 0 dBFS
 PeakDb = Annotated[Spread, within(-150, 100)]  # above the RMS of the signal
+LOWEST_HZ = 20.0  # below it a slope is flat: a rising one would end in a wandering mean
 
 
 def power_of(audio: Audio, sample_rate: int, reference: Reference = "full") -> float:
@@ -73,15 +75,38 @@ def add_scaled(audio: Audio, noise: Audio, gain: float) -> Audio:
 
 
 def add_recorded_noise(
-    audio: Audio, sample_rate: int, *, file: str, position: float, snr_db: float, reference: Reference = "full"
+    audio: Audio,
+    sample_rate: int,
+    *,
+    file: str,
+    position: float,
+    snr_db: float,
+    reference: Reference = "full",
+    speed_percent: float = 100.0,
+    db_per_octave: float = 0.0,
 ) -> Audio:
-    """Return ``audio`` with a stretch of a recording; see `resound.degrade.bank.read_stretch`.  Raises `InputError`."""
+    """Return ``audio`` with a stretch of a recording; see `resound.degrade.bank.read_stretch`.  Raises `InputError`.
+
+    Few recordings become many by being played at another speed, pitch with it, and with a slope on their spectrum.
+    """
     if not audio.size:
         return audio.copy()
-    noise = with_channels(read_stretch(file, sample_rate, audio.shape[1], position=position), len(audio))
+    played_hz = round(sample_rate * 100 / speed_percent)  # read at this rate and taken for the other
+    noise = with_channels(read_stretch(file, played_hz, audio.shape[1], position=position), len(audio))
     if not noise.any():
         raise InputError(f"{file}: is silent in places; take it out of the bank, or give another one")
+    if db_per_octave:
+        noise = tilted(noise, sample_rate, db_per_octave)
     return add_at_snr(audio, noise, sample_rate, snr_db=snr_db, reference=reference)
+
+
+def tilted(audio: Audio, sample_rate: int, db_per_octave: float) -> Audio:
+    """Return ``(channel, time)`` with a slope on its spectrum, without delay; what is at 1 kHz stays as it is."""
+    n_samples = audio.shape[1]
+    n_fft = scipy.fft.next_fast_len(n_samples, real=True)
+    frequencies_hz = np.maximum(scipy.fft.rfftfreq(n_fft, 1 / sample_rate), LOWEST_HZ)
+    gain = (10 ** (db_per_octave / 20 * np.log2(frequencies_hz / 1000))).astype(np.float32)
+    return scipy.fft.irfft(scipy.fft.rfft(audio, n_fft) * gain, n_fft)[:, :n_samples]
 
 
 class RecordedNoise(FromBank):
@@ -96,6 +121,8 @@ class RecordedNoise(FromBank):
     )
     snr_db: SnrDb = spread(0, 30)
     reference: Reference = "full"
+    speed_percent: Annotated[Spread, within(25, 400)] = Field(spread(100), description="of its own, pitch with it")
+    db_per_octave: Annotated[Spread, within(-12, 12)] = Field(spread(0), description="slope put on its spectrum")
 
     def draw(self, rng: np.random.Generator) -> Params:
         """Return parameters for one recording, with the file that was drawn in place of the bank."""
