@@ -41,11 +41,8 @@ def device_bytes(device: str) -> float | None:
 
 def refuse_too_large(config: RunConfig) -> None:
     """Raise `TrainingError` where a network's own values do not fit the device: told before anything is made."""
-    n_values, available = (
-        n_parameters(build_without_values(config.network, config.config)),
-        device_bytes(config.training.device),
-    )
-    needed = ADAM_COPIES * BYTES * n_values
+    n_values = n_parameters(build_without_values(config.network, config.config))
+    needed, available = ADAM_COPIES * BYTES * n_values, device_bytes(config.training.device)
     if available is not None and needed > available:
         raise TrainingError(
             f"config: {n_values:,} parameters take {needed / 1e9:.1f} GB with their gradients and moments, and the "
