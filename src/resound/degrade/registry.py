@@ -17,6 +17,7 @@ from resound.degrade.crackle import Crackle
 from resound.degrade.degradation import Degradation
 from resound.degrade.dirt import Dirt
 from resound.degrade.dropout import Dropout
+from resound.degrade.events import Calls, Rushes, Strikes
 from resound.degrade.hiss import Hiss
 from resound.degrade.horn import Horn
 from resound.degrade.hum import Buzz, Hum
@@ -43,6 +44,9 @@ DEGRADATIONS: dict[str, type[Degradation]] = {
     "hiss": Hiss,
     "hum": Hum,
     "buzz": Buzz,
+    "calls": Calls,
+    "strikes": Strikes,
+    "rushes": Rushes,
     # discs
     "surface": Surface,
     "crackle": Crackle,
