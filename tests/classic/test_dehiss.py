@@ -38,6 +38,32 @@ def test_steady_noise_falls_by_what_was_asked_and_never_by_more(max_reduction_db
     assert max_reduction_db - 1.5 <= fall_db <= max_reduction_db + 0.01
 
 
+def surf(seconds: float, swell_db: float) -> np.ndarray:
+    """Noise that comes and goes, as surf and thunder do."""
+    level_db = swell_db / 2 * np.sin(2 * np.pi * 0.4 * np.arange(round(seconds * RATE)) / RATE)
+    return noise(seconds, RATE) * 10 ** (level_db / 20)
+
+
+def test_effects_that_are_like_noise_are_spared_where_that_is_asked_for():
+    waves = surf(10, swell_db=16)
+    assert si_sdr(process(waves, max_reduction_db=6), waves) < 15
+    np.testing.assert_array_equal(process(waves, max_reduction_db=6, spare_effects=True), waves)
+
+
+@pytest.mark.parametrize("swell_db", [0, 3])
+def test_noise_of_a_medium_is_not_spared(swell_db):
+    hiss = surf(10, swell_db)
+    spared, usual = (process(hiss, max_reduction_db=6, spare_effects=asked) for asked in (True, False))
+    np.testing.assert_array_equal(spared, usual)
+    assert power_db(hiss) - power_db(spared) > 3
+
+
+@pytest.mark.parametrize("snr_db", [15, 30])
+def test_noise_beneath_a_voice_is_not_spared(snr_db):
+    noisy = speech_like(10, RATE) + noise(10, RATE, rms=0.1 * 10 ** (-snr_db / 20))
+    np.testing.assert_array_equal(process(noisy, spare_effects=True), process(noisy))
+
+
 @pytest.mark.parametrize("make", [speech_like, music_like])
 @pytest.mark.parametrize("sample_rate", [16000, 48000])
 def test_clean_sound_keeps_its_level_and_its_samples(make, sample_rate):

@@ -57,6 +57,9 @@ LARGEST_POSTERIOR = 1e4
 DIGITAL_SILENCE = 1e-9  # relative to the mean power: such frames say nothing about the noise
 ENOUGH_REST = (0.04, 0.08)  # share of the time at which the floor begins to be, and is, believed
 SHARED_REST = (0.15, 0.35)  # a band is believed when so much of its rest is shared by all
+SWELL_SECONDS = 0.4
+SWELLS_DB = (4.0, 5.5)  # from the quietest to the loudest tenth of the time: less is a medium's noise, more an effect
+STANDS_OUT_DB = (8.0, 10.0)  # above the noise: a recording begins to, and does
 PAUSE_BANDS_HZ = (80.0, 500.0, 2000.0, 6000.0)
 
 
@@ -69,6 +72,10 @@ class DehissConfig(BaseModel):
     max_reduction_db: float = Field(12.0, ge=0, le=60, description="never lower the noise by more than this")
     frame_seconds: float = Field(0.04, ge=0.01, le=0.2, description="length of an analysis frame")
     floor_seconds: float = Field(4.0, ge=0.5, le=10, description="noise is the quietest of so long a stretch")
+    spare_effects: bool = Field(
+        False,
+        description="leave alone what is like noise itself, and swells: thunder, surf; voices deep in noise, too",
+    )
 
 
 class Dehiss:
@@ -94,7 +101,12 @@ class Dehiss:
         grid = Grid.of(self.sample_rate, self.config.frame_seconds)
         power = mean_power(normal, grid)
         noise = noise_power(normal, power, grid, self.config)
-        gain = noise_gain(power, noise, self.config.max_reduction_db)
+        reduction_db = self.config.max_reduction_db
+        if self.config.spare_effects:
+            reduction_db *= 1 - likeness_to_effects(power, noise, grid)
+            if not reduction_db:
+                return block
+        gain = noise_gain(power, noise, reduction_db)
         for index, channel in enumerate(normal):
             # the spectrum is taken again: cheaper than holding those of all channels
             spectrum = stft(channel, grid.length, grid.hop, grid.window) * gain
@@ -266,6 +278,19 @@ def refine(power: NDArray, noise: NDArray, grid: Grid, ceiling: NDArray) -> NDAr
     average = smooth(absence * power, n_frames) / np.maximum(weight, 1e-9)
     share = np.minimum(weight / 0.15, 1)
     return np.minimum(share * average + (1 - share) * noise, ceiling * noise)
+
+
+def likeness_to_effects(power: NDArray, noise: NDArray, grid: Grid) -> float:
+    """Return from 0 to 1 how likely ``(frame, freq)`` power is a sound that is like noise itself, such as thunder.
+
+    Then nearly all of it is believed to be noise, which rises and falls.  The noise of a medium does so by no more than
+    2 to 3 dB, and what is recorded on it stands out by more.  Measured on 6 s each of effects of split ``train``: of
+    19 that stand out by at most 10 dB, 18 swell by 5.5 dB or more.  Of 33 old recordings with pauses one does, a voice.
+    """
+    above_noise_db = 10 * np.log10(power.mean() / noise.mean())
+    level_db = 10 * np.log10(smooth(power.mean(axis=1), grid.frames(SWELL_SECONDS)))
+    low_db, high_db = np.quantile(level_db, (0.1, 0.9))
+    return float((1 - ramp(above_noise_db, *STANDS_OUT_DB)) * ramp(high_db - low_db, *SWELLS_DB))
 
 
 def log_mmse_gain(prior: NDArray, posterior: NDArray) -> NDArray:
