@@ -29,6 +29,9 @@ MODES_SPREAD_DB = 6.0
 KNOCK_DECAYS = 0.1  # the knock's decay over the lowest mode's
 HEARD_DECAYS = 7.0  # time constants until a mode is cut off, 60 dB down
 LOUDNESS_SPREAD_DB = 3.0  # from one event to the next
+# Processors raise to a power each with another last bit, and a phase adds them up: rounded, all have the same samples.
+FREQUENCY_DIGITS = 9
+SILENCE = 1e-9  # of the peak
 
 
 def event_seconds(rng: np.random.Generator, rate_per_second: float, regularity: float, seconds: float) -> Numbers:
@@ -108,8 +111,10 @@ def add_strikes(
     ring += knock * 10 ** (knock_db / 20) * _rms(ring) / _rms(knock) if ring.any() else knock
     starts = event_seconds(rng, rate_per_second, regularity, n_samples / sample_rate)
     blows = log_normal_db(rng, len(starts), median_db=0, spread_db=LOUDNESS_SPREAD_DB)
-    train = np.bincount((starts * sample_rate).astype(int), blows, minlength=n_samples)
-    return _added(audio, scipy.signal.fftconvolve(train, ring)[:n_samples], sample_rate, snr_db)
+    strikes = np.zeros(n_samples)
+    for first, blow in zip((starts * sample_rate).astype(int), blows, strict=True):
+        strikes[first : first + longest] += blow * ring[: n_samples - first]
+    return _added(audio, strikes, sample_rate, snr_db)
 
 
 def add_rushes(
@@ -184,7 +189,8 @@ class _Voice:
         bend = self.straight * (share - 0.5) + (1 - self.straight) * (4 * share * (1 - share) - 0.5)
         trill = np.sin(2 * np.pi * (self.trill * np.arange(n_samples) + rng.random()))
         own = PITCH_SPREAD_OCTAVES * np.clip(rng.standard_normal(), -3, 3)
-        place = np.cumsum(self.pitch * 2 ** (own + self.glide * bend + self.vibrato * trill)) % 1 * TABLE_POINTS
+        turns = np.round(self.pitch * 2 ** (own + self.glide * bend + self.vibrato * trill), FREQUENCY_DIGITS)
+        place = np.cumsum(turns) % 1 * TABLE_POINTS
         return np.interp(place, np.arange(TABLE_POINTS + 1), np.append(self.table, self.table[0]))
 
 
@@ -213,7 +219,7 @@ def _ringing(
 ) -> Numbers:
     """Return ``(n_samples,)``: modes that ring from the first sample on; none lies above half the sample rate."""
     seconds = np.arange(n_samples) / sample_rate
-    ratios = np.concatenate([[1.0], HIGHEST_RATIO ** rng.random(n_modes - 1)])
+    ratios = np.concatenate([[1.0], np.round(HIGHEST_RATIO ** rng.random(n_modes - 1), FREQUENCY_DIGITS)])
     ratios = ratios[ratios * pitch_hz < sample_rate / 2]
     loudness = log_normal_db(rng, len(ratios), median_db=0, spread_db=MODES_SPREAD_DB)
     ringing = np.zeros(n_samples)
@@ -251,6 +257,7 @@ def _rms(values: Numbers) -> float:
 def _added(audio: Audio, sound: Numbers, sample_rate: int, snr_db: float) -> Audio:
     if not sound.any():  # all of it lies above half the sample rate, or within too few samples
         return audio.copy()
+    sound[np.abs(sound) < SILENCE * np.abs(sound).max()] = 0  # a filter's rounding, on each processor another one
     return add_at_snr(audio, sound[None].astype(np.float32), sample_rate, snr_db=snr_db)
 
 
