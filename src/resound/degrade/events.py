@@ -262,17 +262,22 @@ def _added(audio: Audio, sound: Numbers, sample_rate: int, snr_db: float) -> Aud
 
 
 RATE = "events, on average"
-REGULARITY = "0: by chance, 1: as a clock ticks"
 
 
-class Calls(Degradation):
+class Events(Degradation):
+    """What all that comes and goes has: how loud it is, how often it comes, and how evenly."""
+
+    seeded: ClassVar = True
+    snr_db: SnrDb = spread(0, 20)
+    rate_per_second: Annotated[Spread, within(0.01, 50)] = Field(spread(0.3, 8, form="log"), description=RATE)
+    regularity: Annotated[Spread, within(0, 1)] = Field(spread(0, 1), description="0: by chance, 1: as a clock ticks")
+
+
+class Calls(Events):
     """Calls of animals, horns, sirens, squeaks: harmonics of a gliding pitch, heard again and again."""
 
     apply: ClassVar = staticmethod(add_calls)
-    seeded: ClassVar = True
-    snr_db: SnrDb = spread(0, 20)
     rate_per_second: Annotated[Spread, within(0.01, 50)] = Field(spread(0.3, 6, form="log"), description=RATE)
-    regularity: Annotated[Spread, within(0, 1)] = Field(spread(0, 1), description=REGULARITY)
     length_ms: Annotated[Spread, within(5, 5000)] = Field(spread(40, 1200, form="log"), description="of the middle one")
     pitch_hz: Annotated[Spread, within(20, 16000)] = Field(
         spread(60, 5000, form="log"), description="in the middle of a call"
@@ -288,14 +293,11 @@ class Calls(Degradation):
     breath_db: Annotated[Spread, within(-100, 20)] = Field(spread(-40, 0), description="level of noise within it")
 
 
-class Strikes(Degradation):
+class Strikes(Events):
     """What is struck: ticks, bells, doors, dishes; modes that ring out without harmony, heard again and again."""
 
     apply: ClassVar = staticmethod(add_strikes)
-    seeded: ClassVar = True
-    snr_db: SnrDb = spread(0, 20)
     rate_per_second: Annotated[Spread, within(0.01, 50)] = Field(spread(0.3, 10, form="log"), description=RATE)
-    regularity: Annotated[Spread, within(0, 1)] = Field(spread(0, 1), description=REGULARITY)
     decay_ms: Annotated[Spread, within(1, 3000)] = Field(
         spread(3, 400, form="log"), description="time in which the lowest mode falls by 8.7 dB"
     )
@@ -307,14 +309,10 @@ class Strikes(Degradation):
     knock_db: Annotated[Spread, within(-100, 40)] = Field(spread(-20, 10), description="level of the knock beside them")
 
 
-class Rushes(Degradation):
+class Rushes(Events):
     """What rushes and rustles: steps in gravel, a breath, paper, spray; bursts of noise, heard again and again."""
 
     apply: ClassVar = staticmethod(add_rushes)
-    seeded: ClassVar = True
-    snr_db: SnrDb = spread(0, 20)
-    rate_per_second: Annotated[Spread, within(0.01, 50)] = Field(spread(0.3, 8, form="log"), description=RATE)
-    regularity: Annotated[Spread, within(0, 1)] = Field(spread(0, 1), description=REGULARITY)
     length_ms: Annotated[Spread, within(5, 5000)] = Field(spread(20, 1500, form="log"), description="of the middle one")
     centre_hz: Annotated[Spread, within(20, 20000)] = Field(
         spread(150, 8000, form="log"), description="middle of its band"
